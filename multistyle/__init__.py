@@ -1,0 +1,31 @@
+"""multistyle: one network that paints a photo in any mix of painters.
+
+    stylizer = multistyle.load_stylizer()
+    photo = multistyle.read_image("photo.jpg")
+    painting = stylizer(photo, {"starry": 0.7, "scream": 0.3})
+    multistyle.write_image("painting.jpg", painting)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {  # public name -> module; imported when first used, so that `multistyle --help` need not wait for torch
+    "MultistyleError": "errors",
+    "read_image": "image",
+    "write_image": "image",
+    "resize_image": "image",
+    "Stylizer": "stylize",
+    "load_stylizer": "stylize",
+    "Style": "weights",
+    "load_weights": "weights",
+}
+__all__ = list(_HOMES)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -1,0 +1,79 @@
+"""What people write as a mix -> a blend: the weights over a catalogue, non-negative, summing to 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from .errors import BlendError, nearest
+from .network import PHOTO
+
+Blend = str | Mapping[str, float] | Sequence[float] | Tensor
+
+
+def parse_mix(text: str) -> dict[str, float]:
+    """The weights in a text such as "starry=0.7,scream=0.3" or "starry"; a bare name weighs 1.
+
+    Any scale; blanks around names and numbers do not matter. Raises `BlendError` for an empty part, a number that is
+    none, or a style named twice.
+    """
+    weights: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, number = (piece.strip() for piece in part.partition("="))
+        if not name:
+            raise BlendError(f"a mix is NAME=WEIGHT,... or NAME, like starry=0.7,scream=0.3, not {text!r}")
+        if name in weights:
+            raise BlendError(f"{name} is named twice in the mix {text!r}")
+        try:
+            weights[name] = float(number) if equals else 1.0
+        except ValueError:
+            raise BlendError(f"the weight of {name} should be a number, not {number!r}") from None
+    return weights
+
+
+def blend_vector(blend: Blend, names: Sequence[str]) -> Tensor:
+    """Any way to say a blend -> float32 weights over `names`, (S,), or (B, S) from a tensor of that shape.
+
+    blend: a text as in `parse_mix`; a mapping from style names to weights; S numbers in the catalogue's order; or a
+    tensor (S,) or (B, S). Weights are non-negative and finite, in any scale, and are divided by their sum. Raises
+    `BlendError`.
+    """
+    if isinstance(blend, str):
+        blend = parse_mix(blend)
+    if isinstance(blend, Mapping):
+        for name in blend:
+            if name not in names:
+                raise BlendError(f"unknown style {name!r}; {nearest(str(name), names)}")
+        blend = [blend.get(name, 0.0) for name in names]
+    try:
+        weights = torch.as_tensor(blend, dtype=torch.float64).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise BlendError(f"a blend is a mix, a mapping or {len(names)} numbers, not {blend!r}") from None
+    if weights.ndim not in (1, 2) or weights.shape[-1] != len(names) or weights.numel() == 0:
+        raise BlendError(f"a blend has {len(names)} weights, one a style; got shape {tuple(weights.shape)}")
+    if not bool(torch.isfinite(weights).all()) or bool((weights < 0).any()):
+        wrong = next(value for value in weights.flatten().tolist() if not (math.isfinite(value) and value >= 0))
+        raise BlendError(f"weights are finite and not negative; got {wrong:g}")
+    largest = weights.amax(-1, keepdim=True)
+    if bool((largest == 0).any()):
+        raise BlendError("all weights are zero; give at least one style a weight above 0")
+    weights = weights / largest  # so that the sum of very large weights is finite too
+    return (weights / weights.sum(-1, keepdim=True)).float()
+
+
+def with_strength(blend: Tensor, strength: float) -> Tensor:
+    """`blend` (..., S) at a strength in [0, 1]: the rest of the weight goes to photo. Raises `BlendError`."""
+    if not 0 <= strength <= 1:
+        raise BlendError(f"a strength is between 0 and 1, not {strength:g}")
+    photo = torch.zeros_like(blend)
+    photo[..., PHOTO] = 1
+    return strength * blend + (1 - strength) * photo
+
+
+def describe(blend: Tensor, names: Sequence[str]) -> str:
+    """`blend` (S,) as a mix, largest weight first, to three digits: "starry=0.7,scream=0.3"."""
+    parts = [(float(weight), name) for weight, name in zip(blend, names) if weight > 0]
+    return ",".join(f"{name}={weight:.3g}" for weight, name in sorted(parts, key=lambda part: -part[0]))

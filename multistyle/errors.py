@@ -1,0 +1,35 @@
+"""What a user can get wrong. Every error here is one line that says what was wrong and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MultistyleError(Exception):
+    """Base of all errors this package raises on purpose; its text is one line for a person."""
+
+
+class ImageError(MultistyleError):
+    """A picture cannot be read, written or understood."""
+
+
+class BlendError(MultistyleError):
+    """A blend names an unknown style or has weights that are no weights."""
+
+
+class WeightsError(MultistyleError):
+    """A weight file is missing, damaged, foreign or from another format version."""
+
+
+class DeviceError(MultistyleError):
+    """A device or a precision that this machine does not have."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of an error line for an unknown `word`: the nearest known words, or all of them when none is near."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"known: {', '.join(known)}"

@@ -1,0 +1,161 @@
+"""The style network: an image and a blend vector in, a painting out, in one pass.
+
+The shape is the transformer of Dumoulin, Shlens and Kudlur, "A Learned Representation for Artistic Style" (ICLR
+2017), table 1: convolutions down to a quarter of the size, residual blocks, nearest-neighbour upsampling and
+convolutions back up, with a conditional instance normalization (CIN) after every convolution, the last included.
+Departures from the paper, each on purpose:
+
+- A reserved style, row `PHOTO` of the table, returns the picture itself; see `StyleNetwork.forward`.
+- Scales and shifts of all normalizations of one style are one row of one table, so that a blend is one matrix
+  product whatever the number of styles.
+- Any size from 1 x 1 up: the image is padded to the stride's grid and cropped back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PHOTO = 0  # the table's row of the reserved style "photo"
+STRIDE = 4  # two convolutions of stride 2
+MINIMUM = 8  # px; below it, reflection padding inside the network would be wider than its features
+EPSILON = 1e-5
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The shape of a `StyleNetwork`; the defaults are the published one (1,674,432 shared parameters).
+
+    widths: channels at full, half and quarter size; blocks: residual blocks; stem, head: odd kernel sizes (px) of the
+    first and the last convolution.
+    """
+
+    widths: tuple[int, int, int] = (32, 64, 128)
+    blocks: int = 5
+    stem: int = 9
+    head: int = 9
+
+    def __post_init__(self) -> None:
+        if len(self.widths) != 3 or min(self.widths) < 1 or self.blocks < 0:
+            raise ValueError(f"a network has three widths of at least 1 and no negative blocks, not {self}")
+        if any(kernel % 2 == 0 or not 1 <= kernel <= 2 * MINIMUM - 1 for kernel in (self.stem, self.head)):
+            raise ValueError(f"stem and head kernels are odd and at most {2 * MINIMUM - 1} px, not {self}")
+
+
+class Convolution(nn.Conv2d):
+    """A "same" convolution with reflection padding, optionally of stride 2 or on a nearest-upsampled (x2) input.
+
+    Without a bias: the normalization that always follows would subtract it again.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, upsample: bool = False) -> None:
+        super().__init__(inputs, outputs, kernel, stride, bias=False)
+        self.upsample = upsample
+        nn.init.normal_(self.weight, std=0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.upsample:
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        margin = self.kernel_size[0] // 2
+        if margin:
+            x = F.pad(x, (margin,) * 4, mode="reflect")
+        return super().forward(x)
+
+
+def conditional_instance_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Equation 5 of Dumoulin et al. 2017: normalize each channel of each sample, then scale and shift by style.
+
+    x: (B, C, H, W); scale, shift: (B, C), any real numbers. The statistics are taken in float32 whatever the dtype of
+    x, and the rest is one multiply-add, which keeps the memory format (PyTorch's own instance norm drops
+    channels-last).
+    """
+    variance, mean = torch.var_mean(x.float(), dim=(2, 3), correction=0)
+    gain = scale.float() * torch.rsqrt(variance + EPSILON)
+    offset = shift.float() - mean * gain
+    return torch.addcmul(offset.to(x.dtype)[..., None, None], x, gain.to(x.dtype)[..., None, None])
+
+
+class StyleNetwork(nn.Module):
+    """One network for many styles.
+
+    config: its shape; styles: the number S of rows of its table, the reserved row `PHOTO` included.
+
+    `table` is a parameter of shape (S, 2 N) with N the channels of all normalizations together: the first N numbers
+    of a row are one style's scales, the rest its shifts, in the order of the convolutions. New rows start at scale 1
+    and shift 0, convolutions at N(0, 0.01), as published.
+    """
+
+    def __init__(self, config: NetworkConfig, styles: int) -> None:
+        super().__init__()
+        self.config = config
+        full, half, quarter = config.widths
+        self.down = nn.ModuleList(
+            [
+                Convolution(3, full, config.stem),
+                Convolution(full, half, 3, stride=2),
+                Convolution(half, quarter, 3, stride=2),
+            ]
+        )
+        self.blocks = nn.ModuleList(Convolution(quarter, quarter, 3) for _ in range(2 * config.blocks))
+        self.up = nn.ModuleList(
+            [
+                Convolution(quarter, half, 3, upsample=True),
+                Convolution(half, full, 3, upsample=True),
+                Convolution(full, 3, config.head),
+            ]
+        )
+        self.channels = [layer.out_channels for layer in (*self.down, *self.blocks, *self.up)]
+        table = torch.cat([torch.ones(styles, sum(self.channels)), torch.zeros(styles, sum(self.channels))], dim=1)
+        self.table = nn.Parameter(table)
+
+    def forward(self, image: Tensor, blend: Tensor) -> Tensor:
+        """Paint `image` in the mix of styles `blend`.
+
+        image: (B, 3, H, W), sRGB in [0, 1], H and W at least 1. blend: (B, S), non-negative, each row summing to 1.
+        Returns (B, 3, H, W) in [0, 1], in the image's dtype.
+
+        With p the blend's weight on photo, the result is p * image + (1 - p) * painted(image, blend): the picture
+        itself, exactly, where p is 1, and a strength dial below. The network sees photo's row too, so that it learns
+        what to add under a half-strength blend. (Ours; not in the paper.)
+
+        Raises ValueError where the shapes do not fit; values are the caller's to check.
+        """
+        if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
+            raise ValueError(f"expected an image of shape (B, 3, H, W), got {tuple(image.shape)}")
+        if blend.shape != (len(image), len(self.table)):
+            raise ValueError(f"expected a blend of shape {(len(image), len(self.table))}, got {tuple(blend.shape)}")
+        height, width = image.shape[2:]
+        painted = self.paint(pad_to_grid(image), blend)[..., :height, :width]
+        photo = blend[:, PHOTO, None, None, None].to(image.dtype)
+        return photo * image + (1 - photo) * painted.to(image.dtype)
+
+    def paint(self, x: Tensor, blend: Tensor) -> Tensor:
+        """The transformer alone, of an image whose sides are multiples of `STRIDE` and at least `MINIMUM`."""
+        with torch.autocast(blend.device.type, enabled=False):
+            scales, shifts = (blend @ self.table).chunk(2, dim=1)
+        norms = zip(scales.split(self.channels, dim=1), shifts.split(self.channels, dim=1))
+        for layer in self.down:
+            x = F.relu(conditional_instance_norm(layer(x), *next(norms)))
+        for first, second in zip(self.blocks[::2], self.blocks[1::2]):
+            y = F.relu(conditional_instance_norm(first(x), *next(norms)))
+            x = x + conditional_instance_norm(second(y), *next(norms))
+        for layer in self.up[:-1]:
+            x = F.relu(conditional_instance_norm(layer(x), *next(norms)))
+        last = self.up[-1](x).float()  # three channels; a half precision would show as bands in skies
+        return torch.sigmoid(conditional_instance_norm(last, *next(norms)))
+
+
+def pad_to_grid(image: Tensor) -> Tensor:
+    """Pad (B, 3, H, W) below and on the right to multiples of `STRIDE`, `MINIMUM` at least.
+
+    By reflection as far as the picture reaches, then by replication, so that even one pixel works.
+    """
+    for axis, side in ((2, image.shape[2]), (3, image.shape[3])):
+        missing = max(MINIMUM, -(-side // STRIDE) * STRIDE) - side
+        for mode, amount in (("reflect", min(missing, side - 1)), ("replicate", missing - min(missing, side - 1))):
+            if amount:
+                image = F.pad(image, (0, 0, 0, amount) if axis == 2 else (0, amount, 0, 0), mode=mode)
+    return image

@@ -1,0 +1,99 @@
+"""Image tensor + blend -> image tensor: the one place that knows how to run the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .blend import Blend, blend_vector, with_strength
+from .device import choose_device, choose_precision
+from .errors import MultistyleError
+from .image import check_image
+from .weights import Model, Style, load_weights
+
+
+class Stylizer:
+    """Paints photos with one model.
+
+    model: from `load_weights`, used as it is and moved to the device. device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+    precision: "auto" (bfloat16 on a GPU that has it, float32 elsewhere), "float32", "bfloat16" or "float16"; the
+    normalizations' statistics and the output are float32 in each. Raises `DeviceError`.
+    """
+
+    def __init__(self, model: Model, device: str = "auto", precision: str = "auto") -> None:
+        self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device)
+        self.model = model
+        self.network = model.network.eval().to(self.device, memory_format=torch.channels_last)
+
+    @property
+    def styles(self) -> list[Style]:
+        """The catalogue, in the order of a blend's weights; the first is photo, the picture as it is."""
+        return list(self.model.catalogue)
+
+    @property
+    def names(self) -> list[str]:
+        return [style.name for style in self.model.catalogue]
+
+    def default_blend(self) -> Tensor:
+        """The blend (S,) used where none is given: the catalogue's first painter alone."""
+        return blend_vector({self.names[1]: 1.0}, self.names)
+
+    def blend(self, blend: Blend | None = None, strength: float = 1.0) -> Tensor:
+        """The weights (S,) or (B, S) that `blend` at `strength` comes to; see `blend_vector`. Raises `BlendError`."""
+        weights = self.default_blend() if blend is None else blend_vector(blend, self.names)
+        return with_strength(weights, strength)
+
+    @torch.inference_mode()
+    def __call__(self, photo: Tensor, blend: Blend | None = None, strength: float = 1.0) -> Tensor:
+        """Paint `photo` in `blend`, float32 in [0, 1] and on the photo's device.
+
+        photo: float, sRGB in [0, 1], (3, H, W) or a batch (B, 3, H, W). blend: "starry=0.7,scream=0.3", a mapping, S
+        numbers, or a tensor (S,) or (B, S); None is the catalogue's first painter. strength: in [0, 1], the rest is
+        photo's. One photo with one blend gives (3, H, W); otherwise the result is (B, 3, H, W), one photo being painted
+        in each of B blends, or each of B photos in one blend or in its own.
+
+        Raises `ImageError` and `BlendError` for a photo or a blend that is none, `MultistyleError` where memory ends.
+        """
+        check_image(photo)
+        weights = self.blend(blend, strength)
+        single = photo.ndim == 3 and weights.ndim == 1
+        images, weights = photo.reshape(-1, *photo.shape[-3:]), weights.reshape(-1, weights.shape[-1])
+        if len(images) != len(weights) and 1 not in (len(images), len(weights)):
+            raise MultistyleError(f"{len(images)} photos and {len(weights)} blends; give one of either, or as many")
+        count = max(len(images), len(weights))
+        painted = self._run(images.expand(count, -1, -1, -1), weights.expand(count, -1)).to(photo.device)
+        return painted[0] if single else painted
+
+    def _run(self, images: Tensor, weights: Tensor) -> Tensor:
+        images = images.to(self.device, torch.float32, memory_format=torch.channels_last)
+        half = self.precision != torch.float32
+        try:
+            with torch.autocast(self.device.type, self.precision if half else None, enabled=half):
+                return self.network(images, weights.to(self.device)).clamp_(0, 1)
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
+                raise
+            height, width = images.shape[2:]
+            raise MultistyleError(f"{width} x {height} px do not fit in the memory of {self.device}; ask for a smaller size") from error
+
+    def interpolate(self, photo: Tensor, a: Blend, b: Blend, steps: int) -> Iterator[Tensor]:
+        """Paint `photo` (3, H, W) `steps` times, from blend `a` to blend `b`, both included, in equal steps.
+
+        Yields (3, H, W) one by one; one step is `a` alone. Raises as a call does, before the first picture, and
+        `MultistyleError` for fewer than one step.
+        """
+        if steps < 1:
+            raise MultistyleError(f"an interpolation has at least 1 step, not {steps}")
+        start, end = self.blend(a), self.blend(b)
+        shares = torch.linspace(0, 1, steps).tolist()
+        return (self(photo, (1 - share) * start + share * end) for share in shares)
+
+
+def load_stylizer(weights: str | Path | None = None, device: str = "auto", precision: str = "auto") -> Stylizer:
+    """A `Stylizer` for the weight file `weights` (None: the shipped one). Raises `WeightsError`, `DeviceError`."""
+    choose_precision(precision, choose_device(device))  # what is not there should be said before a file is read
+    return Stylizer(load_weights(weights), device, precision)

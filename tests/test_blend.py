@@ -1,0 +1,75 @@
+import pytest
+import torch
+
+from multistyle.blend import blend_vector, describe, parse_mix, with_strength
+from multistyle.errors import BlendError
+
+NAMES = ["photo", "starry", "scream", "wave"]
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("starry", {"starry": 1.0}),
+        ("starry=0.7,scream=0.3", {"starry": 0.7, "scream": 0.3}),
+        (" starry = 7 , scream=3e0 ", {"starry": 7.0, "scream": 3.0}),
+        ("starry,scream=.5", {"starry": 1.0, "scream": 0.5}),
+    ],
+)
+def test_mixes_are_read(text, expected):
+    assert parse_mix(text) == expected
+
+
+@pytest.mark.parametrize("blend", ["starry=7,scream=3", {"starry": 0.7, "scream": 0.3}, [0, 70, 30, 0]])
+def test_every_way_to_say_a_blend_is_the_same_blend(blend):
+    torch.testing.assert_close(blend_vector(blend, NAMES), torch.tensor([0, 0.7, 0.3, 0]))
+    batch = blend_vector(torch.tensor([[0, 7, 3, 0], [5, 0, 0, 0]]), NAMES)
+    torch.testing.assert_close(batch, torch.tensor([[0, 0.7, 0.3, 0], [1, 0, 0, 0]]))
+
+
+def test_one_style_is_exactly_one_whatever_its_scale():
+    for weight in (1e-300, 0.1, 3, 1e308):
+        assert blend_vector({"wave": weight}, NAMES).tolist() == [0, 0, 0, 1]
+    assert blend_vector([1e308] * 4, NAMES).tolist() == [0.25] * 4
+
+
+@pytest.mark.parametrize(
+    "blend, message",
+    [
+        ("stary", "unknown style 'stary'; did you mean starry"),
+        ("zzz", "known: photo, starry"),
+        ("starry=-1", "got -1"),
+        ("starry=inf", "got inf"),
+        ("starry=nan", "got nan"),
+        ("starry=much", "should be a number, not 'much'"),
+        ("starry=", "should be a number"),
+        ("starry=0,scream=0", "all weights are zero"),
+        ("starry=1,starry=2", "named twice"),
+        ("", "NAME=WEIGHT"),
+        ("starry,,wave", "NAME=WEIGHT"),
+        ([1, 2], "4 weights"),
+        (torch.zeros(0, 4), "4 weights"),
+        (torch.tensor([[0, 1.0, 0, 0], [0, 0, 0, 0]]), "all weights are zero"),
+        (None, "a blend is"),
+    ],
+)
+def test_what_is_no_blend_is_named(blend, message):
+    with pytest.raises(BlendError, match=message) as raised:
+        blend_vector(blend, NAMES)
+    assert "\n" not in str(raised.value)
+
+
+def test_strength_leaves_the_rest_to_photo():
+    blend = blend_vector("starry=3,scream=1", NAMES)
+    torch.testing.assert_close(with_strength(blend, 0.6), torch.tensor([0.4, 0.45, 0.15, 0]))
+    assert torch.equal(with_strength(blend, 1), blend)
+    assert with_strength(blend, 0).tolist() == [1, 0, 0, 0]
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(BlendError, match="between 0 and 1"):
+            with_strength(blend, wrong)
+
+
+def test_a_blend_is_described_as_a_mix_that_reads_back():
+    blend = blend_vector("scream=1,starry=3", NAMES)
+    assert describe(blend, NAMES) == "starry=0.75,scream=0.25"
+    torch.testing.assert_close(blend_vector(describe(blend, NAMES), NAMES), blend)

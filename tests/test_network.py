@@ -1,0 +1,112 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from multistyle.network import PHOTO, NetworkConfig, StyleNetwork, conditional_instance_norm, pad_to_grid
+
+
+def one_hot(style: int, styles: int = 4) -> torch.Tensor:
+    return torch.eye(styles)[style][None]
+
+
+def test_published_shape_has_the_published_number_of_parameters():
+    network = StyleNetwork(NetworkConfig(), styles=7)
+    assert network.table.numel() == 7 * 3206
+    assert sum(p.numel() for p in network.parameters()) - network.table.numel() == 1_674_432
+
+
+def test_norm_equals_torch_instance_norm_with_scale_and_shift():
+    x, scale, shift = torch.randn(2, 5, 7, 9), torch.randn(2, 5), torch.randn(2, 5)
+    expected = F.instance_norm(x) * scale[..., None, None] + shift[..., None, None]
+    torch.testing.assert_close(conditional_instance_norm(x, scale, shift), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_norm_takes_its_statistics_in_float32():
+    x = torch.randn(1, 2, 8, 8) + 300  # the squares overflow float16
+    got = conditional_instance_norm(x.half(), torch.ones(1, 2), torch.zeros(1, 2))
+    assert got.dtype == torch.float16 and torch.isfinite(got).all()
+    assert got.float().std() == pytest.approx(1, abs=0.1)
+
+
+def test_norm_keeps_channels_last():
+    x = torch.randn(2, 5, 8, 8).contiguous(memory_format=torch.channels_last)
+    y = conditional_instance_norm(x, torch.ones(2, 5), torch.zeros(2, 5))
+    assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("height, width", [(1, 1), (1, 9), (2, 3), (5, 4), (8, 8), (13, 17), (31, 64)])
+def test_any_size_comes_back_at_its_own_size(network, height, width):
+    image = torch.rand(2, 3, height, width)
+    painted = network(image, one_hot(1).expand(2, -1))
+    assert painted.shape == image.shape
+    assert torch.isfinite(painted).all() and painted.min() >= 0 and painted.max() <= 1
+
+
+def test_padding_reflects_then_replicates_and_leaves_the_picture_in_place():
+    image = torch.arange(6.0).view(1, 1, 2, 3).expand(1, 3, 2, 3)
+    padded = pad_to_grid(image)
+    assert padded.shape == (1, 3, 8, 8)
+    assert torch.equal(padded[..., :2, :3], image)
+    assert padded[0, 0, 0].tolist() == [0, 1, 2, 1, 0, 0, 0, 0]
+    on_grid = torch.rand(1, 3, 8, 12)
+    assert pad_to_grid(on_grid) is on_grid
+
+
+def test_photo_is_the_picture_itself_exactly(network):
+    image = torch.rand(1, 3, 19, 23)
+    assert torch.equal(network(image, one_hot(PHOTO)), image)
+
+
+def test_photos_share_of_a_blend_is_the_pictures_share_of_the_output(network):
+    image, blend = torch.rand(1, 3, 12, 12), torch.tensor([[0.3, 0.7, 0.0, 0.0]])
+    painted = network.paint(image, blend)
+    torch.testing.assert_close(network(image, blend), 0.3 * image + 0.7 * painted)
+    assert not torch.allclose(painted, network.paint(image, one_hot(1))), "photo's row should be seen by the network"
+
+
+def test_every_style_paints_its_own_picture(network):
+    image = torch.rand(1, 3, 16, 16)
+    painted = [network(image, one_hot(style)) for style in range(4)]
+    for a in range(4):
+        for b in range(a):
+            assert (painted[a] - painted[b]).abs().max() > 0.01
+
+
+def test_a_batch_of_blends_equals_them_one_at_a_time(network):
+    images, blends = torch.rand(5, 3, 16, 20), torch.softmax(torch.randn(5, 4), dim=1)
+    together = network(images, blends)
+    for image, blend, painted in zip(images, blends, together):
+        torch.testing.assert_close(network(image[None], blend[None])[0], painted, atol=1e-5, rtol=1e-5)
+
+
+def test_a_blend_mixes_scales_and_shifts(network):
+    """A pair's picture is that of a network with one row: the mean of the two."""
+    image = torch.rand(1, 3, 16, 16)
+    merged = StyleNetwork(network.config, 4).eval()
+    state = {**network.state_dict(), "table": network.table.clone()}
+    state["table"][1] = (network.table[1] + network.table[2]) / 2
+    merged.load_state_dict(state)
+    pair = network(image, torch.tensor([[0.0, 0.5, 0.5, 0.0]]))
+    torch.testing.assert_close(pair, merged(image, one_hot(1)), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_near_and_blends_in_float32(network, precision):
+    image, blend = torch.rand(1, 3, 32, 32), torch.tensor([[0.0, 0.6, 0.4, 0.0]])
+    with torch.autocast("cpu", precision):
+        half = network(image, blend)
+    assert half.dtype == torch.float32
+    assert (half - network(image, blend)).abs().mean() < 0.02
+
+
+def test_wrong_shapes_are_named(network):
+    with pytest.raises(ValueError, match=r"image of shape \(B, 3, H, W\), got \(3, 8, 8\)"):
+        network(torch.rand(3, 8, 8), one_hot(1))
+    with pytest.raises(ValueError, match=r"blend of shape \(1, 4\), got \(4,\)"):
+        network(torch.rand(1, 3, 8, 8), one_hot(1)[0])
+
+
+@pytest.mark.parametrize("wrong", [{"stem": 4}, {"head": 17}, {"widths": (0, 1, 1)}, {"blocks": -1}])
+def test_impossible_shapes_are_refused(wrong):
+    with pytest.raises(ValueError):
+        NetworkConfig(**wrong)

@@ -1,0 +1,99 @@
+import pytest
+import torch
+
+from multistyle.errors import BlendError, DeviceError, ImageError, MultistyleError
+from multistyle.stylize import Stylizer, load_stylizer
+
+
+@pytest.fixture
+def stylizer(model) -> Stylizer:
+    return Stylizer(model, device="cpu")
+
+
+def test_every_way_to_say_a_blend_paints_the_same(stylizer):
+    photo = torch.rand(3, 14, 18)
+    painted = stylizer(photo, "starry=7,scream=3")
+    assert painted.shape == photo.shape and painted.dtype == torch.float32
+    for blend in ({"starry": 0.7, "scream": 0.3}, [0, 0.7, 0.3, 0], torch.tensor([0, 7.0, 3.0, 0])):
+        torch.testing.assert_close(stylizer(photo, blend), painted, atol=1e-5, rtol=0)
+
+
+def test_one_photo_in_many_blends_and_many_photos_in_one(stylizer):
+    photos, blends = torch.rand(3, 3, 12, 16), torch.eye(4)[1:]
+    each = stylizer(photos, blends)
+    for photo, blend, painted in zip(photos, blends, each):
+        torch.testing.assert_close(stylizer(photo, blend), painted, atol=1e-5, rtol=0)
+    torch.testing.assert_close(stylizer(photos[0], blends)[0], each[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(stylizer(photos, "wave")[2], each[2], atol=1e-5, rtol=0)
+    assert stylizer(photos[:1], "wave").shape == (1, 3, 12, 16)
+    with pytest.raises(MultistyleError, match="3 photos and 2 blends"):
+        stylizer(photos, blends[:2])
+
+
+def test_no_blend_is_the_first_painter(stylizer):
+    photo = torch.rand(3, 12, 12)
+    assert torch.equal(stylizer(photo), stylizer(photo, "starry"))
+
+
+def test_strength_and_photo(stylizer):
+    photo = torch.rand(3, 12, 12)
+    assert torch.equal(stylizer(photo, "photo"), photo)
+    assert torch.equal(stylizer(photo, "starry", strength=0), photo)
+    torch.testing.assert_close(stylizer(photo, "starry", strength=0.25), stylizer(photo, "photo=3,starry=1"))
+
+
+def test_the_result_is_in_range_even_where_rounding_is_not(stylizer):
+    painted = stylizer(torch.ones(3, 32, 32), torch.rand(64, 4))
+    assert painted.min() >= 0 and painted.max() <= 1
+
+
+def test_interpolation_goes_from_one_blend_to_the_other(stylizer):
+    photo = torch.rand(3, 12, 12)
+    pictures = list(stylizer.interpolate(photo, "starry", "photo", 5))
+    assert len(pictures) == 5
+    torch.testing.assert_close(pictures[0], stylizer(photo, "starry"))
+    torch.testing.assert_close(pictures[1], stylizer(photo, "starry=0.75,photo=0.25"))
+    assert torch.equal(pictures[4], photo)
+    assert len(list(stylizer.interpolate(photo, "starry", "wave", 1))) == 1
+    with pytest.raises(MultistyleError, match="at least 1 step"):
+        stylizer.interpolate(photo, "starry", "wave", 0)
+    with pytest.raises(BlendError):
+        stylizer.interpolate(photo, "starry", "wav", 2)
+
+
+def test_catalogue(stylizer):
+    assert [style.name for style in stylizer.styles] == stylizer.names == ["photo", "starry", "scream", "wave"]
+    assert stylizer.styles[1].artist == "Vincent van Gogh"
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precisions_run_and_return_float32(model, precision):
+    photo = torch.rand(3, 24, 24)
+    painted = Stylizer(model, "cpu", precision)(photo, "wave")
+    assert painted.dtype == torch.float32
+    assert (painted - Stylizer(model, "cpu")(photo, "wave")).abs().mean() < 0.02
+
+
+def test_photos_that_are_none_are_refused(stylizer):
+    with pytest.raises(ImageError, match=r"got values from 0 to 255"):
+        stylizer(torch.tensor([0.0, 255.0]).expand(3, 4, 2))
+    with pytest.raises(ImageError, match="got shape"):
+        stylizer(torch.rand(1, 8, 8))
+
+
+def test_devices_and_precisions_that_are_not_there_are_found_before_any_file_is_read(tmp_path):
+    missing = tmp_path / "missing.safetensors"
+    for device in ("cuda:99", "tpu", "meta", "cpu:1"):
+        with pytest.raises(DeviceError, match="auto"):
+            load_stylizer(missing, device)
+    with pytest.raises(DeviceError, match="float32, bfloat16, float16"):
+        load_stylizer(missing, "cpu", "int8")
+
+
+def test_a_picture_beyond_memory_is_one_line(stylizer, monkeypatch):
+    def out_of_memory(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate ...\nlong advice")
+
+    monkeypatch.setattr(stylizer.network, "forward", out_of_memory)
+    with pytest.raises(MultistyleError, match="16 x 8 px do not fit in the memory of cpu"):
+        stylizer(torch.rand(3, 8, 16))
