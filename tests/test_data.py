@@ -1,0 +1,81 @@
+import tarfile
+
+import pytest
+import torch
+
+from multistyle.image import write_image
+from train.data import Batches, DataError, Photos, read_paintings
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four photos, one of them nested and one broken, and a file that is no picture."""
+    folder = tmp_path / "photos"
+    (folder / "nested").mkdir(parents=True)
+    for index, name in enumerate(("a.png", "b.png", "nested/c.png")):
+        write_image(folder / name, torch.full((3, 40, 60), index / 10))
+    (folder / "d.jpg").write_text("broken")
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def test_folders_and_archives_hold_the_same_photos(folder, tmp_path):
+    with tarfile.open(tmp_path / "photos.tar", "w") as archive:
+        archive.add(folder, "photos")
+    from_folder, from_tar = Photos([folder], 20), Photos([tmp_path / "photos.tar"], 20)
+    assert len(from_folder) == len(from_tar) == 4
+    shades = {int(photos[i][0, 0, 0]) for photos in (from_folder, from_tar) for i in (0, 1, 3)}
+    assert from_folder[0].shape == (3, 20, 30) and from_folder[0].dtype == torch.uint8
+    assert shades == {0, 26, 51}
+
+
+def test_a_broken_photo_is_named_once_and_skipped(folder, capsys):
+    photos = Photos([folder], 20)
+    broken = next(i for i, entry in enumerate(photos.entries) if entry[3] == "d.jpg")
+    assert photos[broken].shape == photos[broken].shape == (3, 20, 30)
+    assert capsys.readouterr().err.count("d.jpg") == 1
+
+
+def test_no_photo_at_all_is_an_error(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no pictures in"):
+        Photos([tmp_path / "empty"], 20)
+    with pytest.raises(DataError, match="cannot read"):
+        Photos([tmp_path / "missing"], 20)
+    (tmp_path / "text.tar").write_text("no archive")
+    with pytest.raises(DataError, match="neither a folder nor"):
+        Photos([tmp_path / "text.tar"], 20)
+    (tmp_path / "empty" / "a.jpg").write_text("broken")
+    with pytest.raises(DataError, match="none of the 1"):
+        Photos([tmp_path / "empty"], 20)[0]
+
+
+def test_batches_depend_on_seed_and_step_alone(folder):
+    batches = Batches(Photos([folder], 40), 3, 32, seed=5)
+    stream = batches.from_step(7)
+    for step in (7, 8, 9):
+        assert torch.equal(next(stream), batches[step])
+    stream.close()
+    assert batches[7].shape == (3, 3, 32, 32) and 0 <= batches[7].min() and batches[7].max() <= 1
+    drawn = [batches[step][:, 0, 0, 0].tolist() for step in range(10)]
+    assert len(set(map(tuple, drawn))) > 3
+
+
+def test_a_photo_smaller_than_the_crop_is_enlarged(tmp_path):
+    write_image(tmp_path / "small.png", torch.rand(3, 5, 9))
+    assert Batches(Photos([tmp_path], 40), 1, 32, 0)[0].shape == (1, 3, 32, 32)
+
+
+def test_paintings_carry_their_catalogue(tmp_path):
+    for name in ("starry", "wave"):
+        write_image(tmp_path / f"{name}.png", torch.rand(3, 20, 40))
+    (tmp_path / "catalogue.tsv").write_text("name\tartist\ttitle\tyear\nstarry\tVan Gogh\tThe Starry Night\t1889\n")
+    styles, paintings = read_paintings(tmp_path, ["wave", "starry"], 16)
+    assert [style.name for style in styles] == ["wave", "starry"]
+    assert styles[0].artist == "" and styles[1].title == "The Starry Night" and styles[1].year == "1889"
+    assert paintings[0].shape == (3, 8, 16)
+    assert [style.name for style in read_paintings(tmp_path, [], 16)[0]] == ["starry", "wave"]
+    with pytest.raises(DataError, match="no painting of 'wav' .* did you mean wave"):
+        read_paintings(tmp_path, ["wav"], 16)
+    with pytest.raises(DataError, match="no folder"):
+        read_paintings(tmp_path / "none", [], 16)

@@ -1,0 +1,60 @@
+"""The house's one-way road, read off the imports."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted(path for folder in ("multistyle", "train", "benchmarks") for path in (ROOT / folder).glob("*.py"))
+# Each module of multistyle may import those on lines above its own.
+ROAD = [{"errors"}, {"network"}, {"device", "image", "blend"}, {"weights"}, {"stylize"}, {"cli"}, {"__main__", "__init__"}]
+ONLY_IN = {
+    "PIL": {"multistyle/image.py"},
+    "safetensors": {"multistyle/weights.py", "train/features.py"},
+    "typer": {"multistyle/cli.py", "train/__main__.py", "benchmarks/quality.py"},
+    "torchvision": {"train/features.py"},
+    "click": set(),
+}
+
+
+def imports(path: Path) -> set[str]:
+    """What a file imports anywhere in it, as absolute dotted names."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(filter(None, [path.parent.name if node.level else "", node.module or ""]))
+            found |= {f"{base}.{alias.name}" for alias in node.names} if not node.module else {base}
+    return found
+
+
+def level(module: str) -> int:
+    return next(index for index, names in enumerate(ROAD) if module in names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    name, package = path.relative_to(ROOT).as_posix(), path.parent.name
+    for imported in imports(path):
+        top, *rest = imported.split(".")
+        if top in ONLY_IN:
+            assert name in ONLY_IN[top], f"{name} imports {top}"
+        if package == "multistyle":
+            assert top not in ("train", "benchmarks"), f"{name} imports {imported}"
+            if top == "multistyle" and rest:
+                assert level(rest[0]) < level(path.stem), f"{name} imports {imported}"
+        if package == "train":
+            assert top != "benchmarks", f"{name} imports {imported}"
+    if name == "multistyle/network.py":
+        assert not any(imported.startswith("multistyle") for imported in imports(path))
+
+
+def test_dependencies_are_declared():
+    text = (ROOT / "pyproject.toml").read_text()
+    for path in FILES:
+        for imported in {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names):
+            package = {"PIL": "pillow"}.get(imported, imported)
+            assert package in ("multistyle", "train", "benchmarks") or f'"{package}>=' in text, f"{path.name}: {package}"

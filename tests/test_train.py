@@ -1,0 +1,210 @@
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from multistyle.errors import MultistyleError
+from multistyle.image import read_image, write_image
+from multistyle.network import PHOTO
+from multistyle.weights import load_weights
+from train.checkpoint import CheckpointError
+from train.config import ConfigError, TrainConfig, read_config
+from train.data import Photos, read_paintings
+from train.features import load_loss_network
+from train.loop import Trainer, fit, schedule
+from train.objective import Objective, draw_blends
+
+CONFIG = TrainConfig(
+    style_size=48, photo_size=48, crop=32, batch=2, steps=6, warmup=2, widths=(4, 6, 8), blocks=1, stem=3, head=3
+)
+TOML = """
+style_size = 48
+photo_size = 48
+crop = 32
+batch = 2
+steps = %d
+warmup = 2
+widths = [4, 6, 8]
+blocks = 1
+stem = 3
+head = 3
+"""
+
+
+@pytest.fixture
+def material(tmp_path, random_vgg) -> Path:
+    """Two paintings, three photos and a small random loss network."""
+    for folder, names in {"styles": ("dots", "lines"), "photos": ("a", "b", "c")}.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            write_image(tmp_path / folder / f"{name}.png", torch.rand(3, 48, 56))
+    save_file(random_vgg((4, 6, 8, 8, 8)), tmp_path / "vgg.safetensors")
+    return tmp_path
+
+
+def make_trainer(material: Path, config: TrainConfig = CONFIG) -> Trainer:
+    styles, paintings = read_paintings(material / "styles", (), config.style_size)
+    objective = Objective(config, load_loss_network([material / "vgg.safetensors"]), paintings)
+    return Trainer(config, styles, objective, torch.device("cpu"))
+
+
+def run(material: Path, output: Path, config: TrainConfig = CONFIG) -> Trainer:
+    trainer = make_trainer(material, config)
+    fit(trainer, Photos([material / "photos"], config.photo_size), output, {"made": "here"})
+    return trainer
+
+
+def test_training_writes_a_model_its_facts_and_a_preview(material):
+    run(material, material / "m.safetensors")
+    model = load_weights(material / "m.safetensors")
+    assert [style.name for style in model.catalogue] == ["photo", "dots", "lines"]
+    assert model.training["steps"] == 6 and model.training["made"] == "here"
+    assert model.training["config"]["crop"] == 32 and model.training["style"] > 0
+    assert read_image(material / "m.preview.png").shape == (3, 3 * 32, 3 * 32)
+
+
+def test_training_lowers_the_loss(material):
+    config = replace(CONFIG, steps=40, learning_rate=5e-3)
+    trainer, photos = make_trainer(material, config), torch.rand(2, 3, 32, 32)
+    losses = [float(trainer.step(photos).total) for _ in range(40)]
+    assert sum(losses[-8:]) < 0.7 * sum(losses[:8])
+
+
+def after_step(trainer: Trainer, step: int, action) -> Trainer:
+    """The trainer, made to call `action` right after one step."""
+    take_step = trainer.step
+
+    def stepping(batch):
+        losses = take_step(batch)
+        if trainer.done == step:
+            action()
+        return losses
+
+    trainer.step = stepping
+    return trainer
+
+
+def test_a_continued_run_is_the_run_that_never_stopped(material):
+    whole = run(material, material / "whole.safetensors")
+    interrupted = after_step(make_trainer(material), 3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        fit(interrupted, Photos([material / "photos"], CONFIG.photo_size), material / "cut.safetensors", {})
+    assert load_weights(material / "cut.safetensors").training["steps"] == 3
+    resumed = run(material, material / "cut.safetensors")
+    assert resumed.done == 6
+    for (name, a), b in zip(whole.model.network.state_dict().items(), resumed.model.network.state_dict().values()):
+        assert torch.equal(a, b), name
+
+
+def test_a_state_of_another_run_or_a_damaged_one_is_refused(material):
+    output = material / "m.safetensors"
+    run(material, output)
+    with pytest.raises(CheckpointError, match="a run with batch = 2, not 3; delete it"):
+        run(material, output, replace(CONFIG, batch=3))
+    assert run(material, output, replace(CONFIG, steps=7)).done == 7
+    (material / "m.safetensors.state").write_bytes(b"cut")
+    with pytest.raises(CheckpointError, match="cannot read the state"):
+        run(material, output)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved(material):
+    output = material / "m.safetensors"
+    run(material, output)
+    before = output.read_bytes()
+    trainer = make_trainer(material, replace(CONFIG, steps=9))
+    after_step(trainer, 7, lambda: trainer.model.network.table.data.fill_(float("nan")))
+    with pytest.raises(MultistyleError, match="no longer finite at step 9"):
+        fit(trainer, Photos([material / "photos"], CONFIG.photo_size), output, {})
+    assert output.read_bytes() == before
+
+
+def test_drawn_blends_cover_the_simplex():
+    blends = draw_blends(4000, 6, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(blends.sum(1), torch.ones(4000))
+    assert (blends >= 0).all()
+    used = (blends > 0).sum(1)
+    corners = (used == 1).float().mean()
+    assert 0.55 < corners < 0.65 and (used == 3).float().mean() > 0.05
+    assert not (blends[used == 1, PHOTO] > 0).any(), "photo alone has nothing to learn"
+    assert 0.1 < (blends[:, PHOTO] > 0).float().mean() < 0.2
+    assert (blends[used == 1].sum(0)[1:] > 350).all(), "every painter gets its share"
+
+
+def test_the_objective_asks_for_the_blend(material):
+    objective = make_trainer(material).objective
+    photo = torch.rand(1, 3, 32, 32)
+    own = objective.grams(photo)
+    for layer, target in objective.blended_targets(photo, torch.tensor([[0.5, 0.2, 0.3]])).items():
+        painters = objective.targets[layer]
+        torch.testing.assert_close(target[0], 0.5 * own[layer][0] + 0.2 * painters[0] + 0.3 * painters[1])
+    losses = objective(photo, photo, torch.tensor([[1.0, 0.0, 0.0]]))
+    assert losses.content.item() == 0 and losses.style.item() < 1e-9 < losses.variation.item()
+
+
+def test_learning_rate_rises_then_falls_to_nothing():
+    config = TrainConfig(steps=100, warmup=10)
+    rates = [schedule(step, config) for step in range(101)]
+    assert rates[0] == 0.1 and rates[9] == rates[10] == 1 and rates[100] == 0
+    assert all(a >= b for a, b in zip(rates[10:], rates[11:]))
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("stepps = 3", "unknown key 'stepps'; did you mean steps"),
+        ("steps = 'many'", "steps should be a int"),
+        ("steps = true", "steps should be a int"),
+        ("steps = 0", "steps must be above 0"),
+        ("crop = 100", "crop must be a multiple of 16"),
+        ("widths = [1, 2]", "three widths"),
+        ("stem = 4", "kernels are odd"),
+        ("= 3", "is not TOML"),
+    ],
+)
+def test_recipes_that_make_no_sense_are_refused(tmp_path, text, message):
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_config(tmp_path / "c.toml")
+
+
+def test_every_shipped_recipe_is_one():
+    for file in (Path(__file__).parents[1] / "train" / "configs").glob("*.toml"):
+        read_config(file)
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_config(Path("missing.toml"))
+
+
+def command(material: Path, steps: int) -> list[str]:
+    (material / "c.toml").write_text(TOML % steps)
+    paths = {"styles": "styles", "photos": "photos", "config": "c.toml", "features": "vgg.safetensors", "output": "m.safetensors"}
+    options = [word for name, path in paths.items() for word in (f"--{name}", str(material / path))]
+    return [sys.executable, "-m", "train", "fit", *options, "--device", "cpu"]
+
+
+def test_the_command_trains_stops_on_ctrl_c_and_goes_on(material):
+    root = Path(__file__).parents[1]
+    running = subprocess.Popen(command(material, 100_000), cwd=root, stderr=subprocess.PIPE, text=True)
+    for line in running.stderr:
+        if line.startswith("step "):
+            break
+    running.send_signal(signal.SIGINT)
+    _, rest = running.communicate(timeout=60)
+    assert running.returncode == 130 and "Traceback" not in rest and "goes on from here" in rest
+    done = load_weights(material / "m.safetensors").training["steps"]
+    again = subprocess.run(command(material, done + 1), cwd=root, capture_output=True, text=True)
+    assert again.returncode == 0 and f"going on from step {done}" in again.stderr
+    assert load_weights(material / "m.safetensors").training["steps"] == done + 1
+
+
+def test_the_command_says_in_one_line_what_is_wrong(material):
+    arguments = command(material, 3)
+    arguments[arguments.index("--photos") + 1] = str(material / "nothing")
+    done = subprocess.run(arguments, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: cannot read the photos") and done.stderr.count("\n") == 1

@@ -1,0 +1,63 @@
+"""python -m train: the commands that make a weight file. Run from a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from multistyle.device import choose_device
+from multistyle.errors import MultistyleError
+
+from .config import read_config
+from .data import Photos, read_paintings
+from .features import load_loss_network
+from .loop import Trainer
+from .loop import fit as run_fit
+from .objective import Objective
+from .progress import say
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def main() -> None:
+    """Train multistyle's networks."""
+
+
+@app.command()
+def fit(
+    styles: Annotated[Path, typer.Option(help="Folder of paintings, NAME.jpg each; catalogue.tsv may describe them.")],
+    photos: Annotated[list[Path], typer.Option(help="Folder (nested) or .tar of photos; repeatable.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Weight file to write.")],
+    config: Annotated[Path | None, typer.Option(help="TOML recipe; see train/configs.")] = None,
+    features: Annotated[list[Path] | None, typer.Option(help="VGG weights (safetensors); repeatable.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+) -> None:
+    """Train one network on all paintings of a folder; goes on from OUTPUT.state where there is one."""
+    recipe, place = read_config(config), choose_device(device)
+    if not output.parent.is_dir() or output.is_dir():
+        raise MultistyleError(f"cannot write {output}: it should be a file in a folder that is there")
+    entries, paintings = read_paintings(styles, recipe.styles, recipe.style_size)
+    pictures = Photos(photos, recipe.photo_size)
+    memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    loss_network = load_loss_network(features or []).to(place, memory_format=memory_format)
+    say(f"{len(entries)} painters, {len(pictures)} photos, on {place}")
+    objective = Objective(recipe, loss_network, [painting.to(place) for painting in paintings])
+    trainer = Trainer(recipe, entries, objective, place)
+    facts = {"loss_network": [file.name for file in features or []] or "torchvision VGG-19", "torch": torch.__version__}
+    try:
+        run_fit(trainer, pictures, output, {**facts, "photos": len(pictures)})
+    except KeyboardInterrupt:
+        say("stopped; the same command goes on from here")
+        raise typer.Exit(130) from None
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except MultistyleError as error:
+        say(f"error: {error}")
+        raise SystemExit(1) from error

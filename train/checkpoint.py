@@ -1,0 +1,47 @@
+"""The state of a training run, in one file that is either whole or not there."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from multistyle.errors import MultistyleError
+
+
+class CheckpointError(MultistyleError):
+    """A run's state that cannot be read, or that belongs to another run."""
+
+
+def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
+    """Write `state` (tensors, numbers, strings, lists and dicts of these) under a temporary name, then rename it."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        torch.save(state, temporary)
+        temporary.replace(file)
+    except OSError as error:
+        raise CheckpointError(f"cannot write {file}: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(file: Path, config: dict[str, Any], free: set[str]) -> dict[str, Any] | None:
+    """The state in `file`, None where there is none. It was saved with the same `config` but for the keys in `free`.
+
+    Loaded without running any pickled code. Raises `CheckpointError`.
+    """
+    if not file.exists():
+        return None
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"cannot read the state of a run in {file} ({reason}); delete it to start anew") from error
+    for key in sorted((config.keys() | state["config"].keys()) - free):
+        old, new = state["config"].get(key), config.get(key)
+        if old != new:
+            raise CheckpointError(f"{file} is of a run with {key} = {old}, not {new}; delete it to start anew")
+    return state

@@ -1,0 +1,93 @@
+"""A training recipe: every number of a run, with defaults, read from TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from multistyle.errors import MultistyleError, nearest
+from multistyle.network import NetworkConfig
+
+
+class ConfigError(MultistyleError):
+    """A recipe that cannot be read or does not make sense."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """styles: names of the pictures to learn, all of the folder when empty. style_size: longer side (px) at which a
+    painting's Grams are taken; it sets the size of the strokes. photo_size: shorter side (px) a photo is decoded at,
+    at most. crop: side (px) of the square training crops, a multiple of 16. batch, steps: of the optimizer.
+    learning_rate: Adam's peak, after `warmup` steps, from which it falls to 0 along a cosine; clip: largest norm of
+    the gradient. The loss is content + style_weight * style + variation_weight * total variation, with the layers
+    named. widths, blocks, stem, head: of the network (`NetworkConfig`). channels_last: memory format; faster on most
+    machines. checkpoint_minutes, preview_steps: how often state is saved and a sheet of previews drawn.
+    """
+
+    styles: tuple[str, ...] = ()
+    style_size: int = 512
+    photo_size: int = 300
+    crop: int = 256
+    batch: int = 4
+    steps: int = 10_000
+    learning_rate: float = 2e-3
+    warmup: int = 200
+    clip: float = 5.0
+    content_layer: str = "relu4_1"
+    style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    style_weight: float = 3.0
+    variation_weight: float = 1.0
+    widths: tuple[int, int, int] = (32, 64, 128)
+    blocks: int = 5
+    stem: int = 9
+    head: int = 9
+    channels_last: bool = True
+    seed: int = 0
+    checkpoint_minutes: float = 5.0
+    preview_steps: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("style_size", "photo_size", "crop", "batch", "steps", "learning_rate", "clip", "preview_steps"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
+        if self.crop % 16 or self.crop > self.photo_size:
+            raise ConfigError(f"crop must be a multiple of 16 up to photo_size ({self.photo_size}), not {self.crop}")
+        try:
+            self.network()
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+    def network(self) -> NetworkConfig:
+        return NetworkConfig(self.widths, self.blocks, self.stem, self.head)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def read_config(file: Path | None) -> TrainConfig:
+    """The recipe in the TOML `file`, its keys the fields of `TrainConfig`; None: the defaults. Raises `ConfigError`."""
+    if file is None:
+        return TrainConfig()
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the config {file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from error
+    return TrainConfig(**{key: _checked(file, key, value) for key, value in values.items()})
+
+
+def _checked(file: Path, key: str, value: Any) -> Any:
+    known = {field.name: field.default for field in fields(TrainConfig)}
+    if key not in known:
+        raise ConfigError(f"{file}: unknown key {key!r}; {nearest(key, known)}")
+    default = known[key]
+    if isinstance(default, tuple) and isinstance(value, list):
+        return tuple(value)
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    if type(value) is not type(default):
+        raise ConfigError(f"{file}: {key} should be a {type(default).__name__}, like {default!r}, not {value!r}")
+    return value

@@ -1,0 +1,55 @@
+"""The perceptual losses, as pure functions. Each returns one number per sample, shape (B,), in float32.
+
+Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016), with every error
+taken relative to its target, so that no layer and no painter needs a weight of its own.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+Grams = dict[str, Tensor]  # layer name -> (B, C, C)
+
+
+def gram(features: Tensor) -> Tensor:
+    """The Gram matrices (B, C, C) of features (B, C, H, W), divided by H * W; in float32, since float16 overflows."""
+    with torch.autocast(features.device.type, enabled=False):
+        flat = features.float().flatten(2)
+        return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+def relative_error(value: Tensor, target: Tensor) -> Tensor:
+    """mean (value - target)^2 / mean target^2 of each sample, both (B, ...): 0 is equal, 1 is as far as nothing is."""
+    value, target = value.float().flatten(1), target.float().flatten(1)
+    return (value - target).square().mean(1) / target.square().mean(1).clamp_min(1e-12)
+
+
+def style_loss(grams: Grams, targets: Grams) -> Tensor:
+    """The relative errors of the Grams, summed over the layers of `targets`.
+
+    Gatys' equation 4 to 5 with equal layer weights, each layer divided by its target's own mean square instead of a
+    power of its size.
+    """
+    return torch.stack([relative_error(grams[layer], target) for layer, target in targets.items()]).sum(0)
+
+
+def content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """The relative error of the features (B, C, H, W) of a painting against its photo's (Gatys' equation 1)."""
+    return relative_error(features, target)
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Mean squared difference of vertical plus horizontal neighbours of (B, C, H, W): a checkerboard of 0, 1 has 2."""
+    image = image.float()
+    vertical = (image[..., 1:, :] - image[..., :-1, :]).square().mean((1, 2, 3))
+    horizontal = (image[..., 1:] - image[..., :-1]).square().mean((1, 2, 3))
+    return vertical + horizontal
+
+
+def blend_grams(targets: Grams, blend: Tensor) -> Grams:
+    """The targets of a blend: for each layer the mean of `targets` (S, C, C) weighted by blend (B, S): (B, C, C).
+
+    Weights are over whatever rows are given and need not sum to 1, so that a photo's own share can be added.
+    """
+    return {layer: torch.einsum("bs,scd->bcd", blend, target) for layer, target in targets.items()}

@@ -1,0 +1,93 @@
+"""What is minimised: how far a painting is from its photo's content and from a blend of painters' styles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from multistyle.network import PHOTO
+
+from .config import TrainConfig
+from .features import LossNetwork
+from .losses import Grams, blend_grams, content_loss, gram, style_loss, total_variation
+
+
+class Losses(NamedTuple):
+    """Each (B,): the parts, unweighted, and the weighted sum."""
+
+    total: Tensor
+    content: Tensor
+    style: Tensor
+    variation: Tensor
+
+
+class Objective:
+    """The losses of paintings against targets computed once.
+
+    loss_network: with the layers of `config`; paintings: one (3, H, W) for each style, photo not among them, at the
+    size their strokes are to have. All on one device.
+    """
+
+    def __init__(self, config: TrainConfig, loss_network: LossNetwork, paintings: Sequence[Tensor]) -> None:
+        loss_network.require([config.content_layer, *config.style_layers])
+        self.config, self.loss_network = config, loss_network
+        each = [self.grams(painting[None]) for painting in paintings]
+        self.targets: Grams = {layer: torch.cat([grams[layer] for grams in each]) for layer in config.style_layers}
+
+    @torch.no_grad()
+    def grams(self, image: Tensor) -> Grams:
+        """The Grams of images (B, 3, H, W) at the style layers."""
+        features = self.loss_network(image, self.config.style_layers)
+        return {layer: gram(features[layer]) for layer in self.config.style_layers}
+
+    def blended_targets(self, photo: Tensor, blend: Tensor) -> Grams:
+        """The Grams asked for by blend (B, S): the painters' by their weights, plus the photo's own by photo's."""
+        painters = blend.clone()
+        painters[:, PHOTO] = 0
+        targets = blend_grams({k: torch.cat([torch.zeros_like(t[:1]), t]) for k, t in self.targets.items()}, painters)
+        mixed = blend[:, PHOTO].nonzero()[:, 0]
+        if len(mixed):
+            own = self.grams(photo[mixed])
+            for layer, target in targets.items():
+                target[mixed] += blend[mixed, PHOTO, None, None] * own[layer]
+        return targets
+
+    def __call__(self, painted: Tensor, photo: Tensor, blend: Tensor) -> Losses:
+        """painted, photo: (B, 3, H, W) in [0, 1]; blend: (B, S), each row summing to 1. Returns `Losses`."""
+        config = self.config
+        with torch.no_grad():
+            content = self.loss_network(photo, [config.content_layer])[config.content_layer]
+        features = self.loss_network(painted, list({*config.style_layers, config.content_layer}))
+        grams = {layer: gram(features[layer]) for layer in config.style_layers}
+        parts = (
+            content_loss(features[config.content_layer], content),
+            style_loss(grams, self.blended_targets(photo, blend)),
+            total_variation(painted),
+        )
+        total = parts[0] + config.style_weight * parts[1] + config.variation_weight * parts[2]
+        return Losses(total, *parts)
+
+
+def draw_blends(batch: int, styles: int, draws: torch.Generator) -> Tensor:
+    """Random blends (batch, styles) over the whole simplex: photo is row `PHOTO`, the rest painters.
+
+    About 60 % are one painter alone (as in Dumoulin et al. 2017), 20 % a pair, 10 % one painter with photo, 10 % any
+    three with photo among the candidates. Shares are uniform.
+    """
+    blends = torch.zeros(batch, styles)
+    for row, kind in zip(blends, torch.rand(batch, generator=draws).tolist()):
+        painters = 1 + torch.randperm(styles - 1, generator=draws)
+        if kind < 0.6:
+            chosen = painters[:1]
+        elif kind < 0.8:
+            chosen = painters[:2]
+        elif kind < 0.9:
+            chosen = torch.cat([painters[:1], torch.tensor([PHOTO])])
+        else:
+            chosen = torch.randperm(styles, generator=draws)[:3]
+        shares = -torch.rand(len(chosen), generator=draws).clamp_min(1e-6).log()
+        row[chosen] = shares / shares.sum()
+    return blends
