@@ -13,6 +13,7 @@ Departures from the paper, each on purpose:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -65,17 +66,36 @@ class Convolution(nn.Conv2d):
         return super().forward(x)
 
 
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and (biased) variance of each channel of each sample of x (B, C, H, W): (B, C) each, in float32."""
+    variance, mean = torch.var_mean(x.float(), dim=(2, 3), correction=0)
+    return mean, variance
+
+
+def modulate(x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """scale * (x - mean) / sqrt(variance + epsilon) + shift, as one multiply-add in the dtype of x.
+
+    x: (B, C, H, W); mean, variance: (B, C); scale, shift: (B, C), or maps (B, C, H, W).
+    """
+    mean, variance = mean[..., None, None], variance[..., None, None]
+    if scale.ndim == 2:
+        scale, shift = scale[..., None, None], shift[..., None, None]
+    gain = scale.float() * torch.rsqrt(variance + EPSILON)
+    offset = shift.float() - mean * gain
+    return torch.addcmul(offset.to(x.dtype), x, gain.to(x.dtype))
+
+
 def conditional_instance_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Equation 5 of Dumoulin et al. 2017: normalize each channel of each sample, then scale and shift by style.
 
-    x: (B, C, H, W); scale, shift: (B, C), any real numbers. The statistics are taken in float32 whatever the dtype of
-    x, and the rest is one multiply-add, which keeps the memory format (PyTorch's own instance norm drops
-    channels-last).
+    x: (B, C, H, W); scale, shift: (B, C), or maps (B, C, H, W); any real numbers. The statistics are taken in float32
+    whatever the dtype of x, and the rest is one multiply-add, which keeps the memory format (PyTorch's own instance
+    norm drops channels-last).
     """
-    variance, mean = torch.var_mean(x.float(), dim=(2, 3), correction=0)
-    gain = scale.float() * torch.rsqrt(variance + EPSILON)
-    offset = shift.float() - mean * gain
-    return torch.addcmul(offset.to(x.dtype)[..., None, None], x, gain.to(x.dtype)[..., None, None])
+    return modulate(x, *moments(x), scale, shift)
+
+
+Norm = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x, scale, shift) -> normalized; called once a layer, in order
 
 
 class StyleNetwork(nn.Module):
@@ -111,41 +131,65 @@ class StyleNetwork(nn.Module):
         table = torch.cat([torch.ones(styles, sum(self.channels)), torch.zeros(styles, sum(self.channels))], dim=1)
         self.table = nn.Parameter(table)
 
-    def forward(self, image: Tensor, blend: Tensor) -> Tensor:
+    def forward(self, image: Tensor, blend: Tensor, norm: Norm = conditional_instance_norm) -> Tensor:
         """Paint `image` in the mix of styles `blend`.
 
-        image: (B, 3, H, W), sRGB in [0, 1], H and W at least 1. blend: (B, S), non-negative, each row summing to 1.
-        Returns (B, 3, H, W) in [0, 1], in the image's dtype.
+        image: (B, 3, H, W), sRGB in [0, 1], H and W at least 1. blend: (B, S), non-negative, each row summing to 1; or
+        a blend field (B, S, H, W), one blend for every pixel. norm: stands in for the normalization of each layer, for
+        callers with statistics of their own. Returns (B, 3, H, W) in [0, 1], in the image's dtype.
 
         With p the blend's weight on photo, the result is p * image + (1 - p) * painted(image, blend): the picture
         itself, exactly, where p is 1, and a strength dial below. The network sees photo's row too, so that it learns
-        what to add under a half-strength blend. (Ours; not in the paper.)
+        what to add under a half-strength blend. (Photo and fields are ours; not in the paper.)
 
         Raises ValueError where the shapes do not fit; values are the caller's to check.
         """
         if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
             raise ValueError(f"expected an image of shape (B, 3, H, W), got {tuple(image.shape)}")
-        if blend.shape != (len(image), len(self.table)):
-            raise ValueError(f"expected a blend of shape {(len(image), len(self.table))}, got {tuple(blend.shape)}")
-        height, width = image.shape[2:]
-        painted = self.paint(pad_to_grid(image), blend)[..., :height, :width]
-        photo = blend[:, PHOTO, None, None, None].to(image.dtype)
+        plain, (height, width) = (len(image), len(self.table)), image.shape[2:]
+        if blend.shape not in (plain, (*plain, height, width)):
+            raise ValueError(f"expected a blend of shape {plain} or {(*plain, height, width)}, got {tuple(blend.shape)}")
+        if blend.ndim == 2:
+            photo, padded_blend = blend[:, PHOTO, None, None, None], blend
+        else:
+            photo, padded_blend = blend[:, PHOTO, None], pad_to_grid(blend)
+        painted = self.paint(pad_to_grid(image), padded_blend, norm)[..., :height, :width]
+        photo = photo.to(image.dtype)
         return photo * image + (1 - photo) * painted.to(image.dtype)
 
-    def paint(self, x: Tensor, blend: Tensor) -> Tensor:
+    def paint(self, x: Tensor, blend: Tensor, norm: Norm = conditional_instance_norm) -> Tensor:
         """The transformer alone, of an image whose sides are multiples of `STRIDE` and at least `MINIMUM`."""
-        with torch.autocast(blend.device.type, enabled=False):
-            scales, shifts = (blend @ self.table).chunk(2, dim=1)
-        norms = zip(scales.split(self.channels, dim=1), shifts.split(self.channels, dim=1))
+        layers = self.modulations(blend)
         for layer in self.down:
-            x = F.relu(conditional_instance_norm(layer(x), *next(norms)))
+            x = F.relu(norm(layer(x), *next(layers)))
         for first, second in zip(self.blocks[::2], self.blocks[1::2]):
-            y = F.relu(conditional_instance_norm(first(x), *next(norms)))
-            x = x + conditional_instance_norm(second(y), *next(norms))
+            y = F.relu(norm(first(x), *next(layers)))
+            x = x + norm(second(y), *next(layers))
         for layer in self.up[:-1]:
-            x = F.relu(conditional_instance_norm(layer(x), *next(norms)))
+            x = F.relu(norm(layer(x), *next(layers)))
         last = self.up[-1](x).float()  # three channels; a half precision would show as bands in skies
-        return torch.sigmoid(conditional_instance_norm(last, *next(norms)))
+        return torch.sigmoid(norm(last, *next(layers)))
+
+    def modulations(self, blend: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Scale and shift of each layer in turn: (B, C) each for a blend (B, S), maps (B, C, h, w) for a field.
+
+        In float32 whatever the precision around. A layer's maps come from the field's means over that layer's pixels,
+        and are made when asked for: all of them together would be many times the picture.
+        """
+        layers = len(self.channels)
+        if blend.ndim == 2:
+            parts = _mix(blend, self.table).split(self.channels * 2, dim=1)
+            return zip(parts[:layers], parts[layers:])
+        levels = {1: blend, 2: F.avg_pool2d(blend, 2), 4: F.avg_pool2d(blend, 4)}
+        fields = [levels[reduction] for reduction in (1, 2, 4, *[4] * len(self.blocks), 2, 1, 1)]
+        tables = self.table.split(self.channels * 2, dim=1)
+        return ((_mix(f, a), _mix(f, b)) for f, a, b in zip(fields, tables[:layers], tables[layers:]))
+
+
+def _mix(blend: Tensor, table: Tensor) -> Tensor:
+    """blend (B, S) or (B, S, H, W) times table (S, N): (B, N) or (B, N, H, W), float32 even under autocast."""
+    with torch.autocast(blend.device.type, enabled=False):
+        return blend @ table if blend.ndim == 2 else torch.einsum("bshw,sn->bnhw", blend, table)
 
 
 def pad_to_grid(image: Tensor) -> Tensor:

@@ -90,6 +90,38 @@ def test_a_blend_mixes_scales_and_shifts(network):
     torch.testing.assert_close(pair, merged(image, one_hot(1)), atol=1e-5, rtol=1e-5)
 
 
+def test_a_constant_field_equals_the_plain_blend(network):
+    image, blend = torch.rand(2, 3, 13, 18), torch.softmax(torch.randn(2, 4), dim=1)
+    field = blend[..., None, None].expand(-1, -1, 13, 18)
+    torch.testing.assert_close(network(image, field), network(image, blend), atol=1e-5, rtol=1e-5)
+
+
+def test_a_field_paints_each_part_in_its_own_style(network):
+    """Statistics are of the whole picture, so parts are compared with a twin that shares them: the field mirrored."""
+    image = torch.rand(1, 3, 24, 64)
+    field = torch.zeros(1, 4, 24, 64)
+    field[:, 1, :, :32], field[:, 2, :, 32:] = 1, 1
+    painted = network(image, field)
+    one, two = network(image, one_hot(1)), network(image, one_hot(2))
+    left, right = painted[..., :8] , painted[..., -8:]
+    assert (left - one[..., :8]).abs().mean() < (left - two[..., :8]).abs().mean()
+    assert (right - two[..., -8:]).abs().mean() < (right - one[..., -8:]).abs().mean()
+    field[:, 2, :, 32:], field[:, PHOTO, :, 32:] = 0, 1
+    assert torch.equal(network(image, field)[..., 32:], image[..., 32:])
+
+
+def test_a_given_norm_is_asked_once_a_layer_in_order(network):
+    seen = []
+
+    def record(x, scale, shift):
+        seen.append(x.shape[1])
+        return conditional_instance_norm(x, scale, shift)
+
+    image = torch.rand(1, 3, 16, 16)
+    assert torch.equal(network(image, one_hot(1), record), network(image, one_hot(1)))
+    assert seen == network.channels
+
+
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
 def test_half_precision_stays_near_and_blends_in_float32(network, precision):
     image, blend = torch.rand(1, 3, 32, 32), torch.tensor([[0.0, 0.6, 0.4, 0.0]])
@@ -102,7 +134,7 @@ def test_half_precision_stays_near_and_blends_in_float32(network, precision):
 def test_wrong_shapes_are_named(network):
     with pytest.raises(ValueError, match=r"image of shape \(B, 3, H, W\), got \(3, 8, 8\)"):
         network(torch.rand(3, 8, 8), one_hot(1))
-    with pytest.raises(ValueError, match=r"blend of shape \(1, 4\), got \(4,\)"):
+    with pytest.raises(ValueError, match=r"blend of shape \(1, 4\) or \(1, 4, 8, 8\), got \(4,\)"):
         network(torch.rand(1, 3, 8, 8), one_hot(1)[0])
 
 
