@@ -12,6 +12,7 @@ from .blend import Blend, blend_vector, with_strength
 from .device import choose_device, choose_precision
 from .errors import MultistyleError
 from .image import check_image
+from .network import Norm, conditional_instance_norm
 from .weights import Model, Style, load_weights
 
 
@@ -48,12 +49,14 @@ class Stylizer:
         return with_strength(weights, strength)
 
     @torch.inference_mode()
-    def __call__(self, photo: Tensor, blend: Blend | None = None, strength: float = 1.0) -> Tensor:
+    def __call__(
+        self, photo: Tensor, blend: Blend | None = None, strength: float = 1.0, norm: Norm = conditional_instance_norm
+    ) -> Tensor:
         """Paint `photo` in `blend`, float32 in [0, 1] and on the photo's device.
 
         photo: float, sRGB in [0, 1], (3, H, W) or a batch (B, 3, H, W). blend: "starry=0.7,scream=0.3", a mapping, S
         numbers, or a tensor (S,) or (B, S); None is the catalogue's first painter. strength: in [0, 1], the rest is
-        photo's. One photo with one blend gives (3, H, W); otherwise the result is (B, 3, H, W), one photo being painted
+        photo's. norm: see `StyleNetwork.forward`. One photo with one blend gives (3, H, W); otherwise the result is (B, 3, H, W), one photo being painted
         in each of B blends, or each of B photos in one blend or in its own.
 
         Raises `ImageError` and `BlendError` for a photo or a blend that is none, `MultistyleError` where memory ends.
@@ -65,20 +68,22 @@ class Stylizer:
         if len(images) != len(weights) and 1 not in (len(images), len(weights)):
             raise MultistyleError(f"{len(images)} photos and {len(weights)} blends; give one of either, or as many")
         count = max(len(images), len(weights))
-        painted = self._run(images.expand(count, -1, -1, -1), weights.expand(count, -1)).to(photo.device)
+        painted = self._run(images.expand(count, -1, -1, -1), weights.expand(count, -1), norm).to(photo.device)
         return painted[0] if single else painted
 
-    def _run(self, images: Tensor, weights: Tensor) -> Tensor:
+    def _run(self, images: Tensor, weights: Tensor, norm: Norm) -> Tensor:
         images = images.to(self.device, torch.float32, memory_format=torch.channels_last)
         half = self.precision != torch.float32
         try:
             with torch.autocast(self.device.type, self.precision if half else None, enabled=half):
-                return self.network(images, weights.to(self.device)).clamp_(0, 1)
+                return self.network(images, weights.to(self.device), norm).clamp_(0, 1)
         except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
                 raise
             height, width = images.shape[2:]
-            raise MultistyleError(f"{width} x {height} px do not fit in the memory of {self.device}; ask for a smaller size") from error
+            raise MultistyleError(
+                f"{width} x {height} px do not fit in the memory of {self.device}; ask for a smaller size"
+            ) from error
 
     def interpolate(self, photo: Tensor, a: Blend, b: Blend, steps: int) -> Iterator[Tensor]:
         """Paint `photo` (3, H, W) `steps` times, from blend `a` to blend `b`, both included, in equal steps.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +11,16 @@ import typer
 
 from multistyle.device import choose_device
 from multistyle.errors import MultistyleError
+from multistyle.image import check_output, read_image, resize_image, write_image
 
 from .config import read_config
 from .data import Photos, read_paintings
 from .features import load_loss_network
+from .gatys import optimise
 from .loop import Trainer
 from .loop import fit as run_fit
 from .objective import Objective
-from .progress import say
+from .progress import SECONDS, say
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -53,6 +56,31 @@ def fit(
     except KeyboardInterrupt:
         say("stopped; the same command goes on from here")
         raise typer.Exit(130) from None
+
+
+@app.command()
+def gatys(
+    photo: Annotated[Path, typer.Argument(help="Picture to paint.")],
+    painting: Annotated[Path, typer.Argument(help="Picture to take the style of.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")],
+    steps: Annotated[int, typer.Option(min=1, help="Iterations of L-BFGS.")] = 300,
+    size: Annotated[int, typer.Option(min=32, help="Longer side of the result in pixels.")] = 512,
+    config: Annotated[Path | None, typer.Option(help="TOML recipe, for its losses and style_size.")] = None,
+    features: Annotated[list[Path] | None, typer.Option(help="VGG weights (safetensors); repeatable.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+) -> None:
+    """Paint one photo by optimising its pixels (Gatys et al. 2016): slow, and without any trained network."""
+    check_output(output)
+    recipe, place = read_config(config), choose_device(device)
+    image = resize_image(read_image(photo), size)[None].to(place)
+    style = resize_image(read_image(painting), recipe.style_size).to(place)
+    objective = Objective(recipe, load_loss_network(features or []).to(place), [style])
+    started = time.monotonic()
+    for step, (picture, losses) in enumerate(optimise(objective, image, torch.tensor([[0.0, 1.0]], device=place), steps), start=1):
+        if time.monotonic() - started > SECONDS or step == steps:
+            say(f"step {step}/{steps}  loss {losses.total.item():.3f}  content {losses.content.item():.3f}  style {losses.style.item():.3f}")
+            started = time.monotonic()
+    write_image(output, picture[0])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,85 @@
+"""What the quality benchmark measures, as pure functions with answers one can work out by hand."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from train.losses import Grams
+
+STRIDE = 4  # of the network's coarsest features: its upsampling could leave energy at multiples of 1/4 cycle a pixel
+BORDER = 16  # px
+FLOOR = (1 / 255) ** 2 / 12  # variance of rounding to 8 bits: energy below it cannot be seen
+
+
+def nearest_target(grams: Grams, targets: Grams) -> Tensor:
+    """Index (B,) of the target nearest to each sample's Grams (B, C, C), among targets (S, C, C) of the same layers.
+
+    The distance is squared, summed over layers, each divided by the mean square of all its targets: one measure for
+    every candidate, unlike the loss, which divides by the candidate's own.
+    """
+    distances = []
+    for layer, target in targets.items():
+        difference = grams[layer][:, None].flatten(2) - target[None].flatten(2)
+        distances.append(difference.square().mean(2) / target.square().mean())
+    return torch.stack(distances).sum(0).argmin(1)
+
+
+def layer_normalised(grams: Grams, scales: dict[str, float]) -> Tensor:
+    """Grams (B, C, C) of all layers as one vector a sample, (B, N), each layer divided by its scale and its size."""
+    parts = [gram.flatten(1) / (scales[layer] * gram[0].numel() ** 0.5) for layer, gram in grams.items()]
+    return torch.cat(parts, dim=1)
+
+
+def shares(points: Tensor, corners: Tensor) -> Tensor:
+    """Shares (B, K), summing to 1, of K corners (K, N) in the points (B, N) projected onto the plane through them.
+
+    Not clipped: a point beyond a corner has a share above 1.
+    """
+    edges = (corners[1:] - corners[0]).double()
+    rest = torch.linalg.lstsq(edges.T, (points - corners[0]).double().T).solution.T
+    return torch.cat([1 - rest.sum(1, keepdim=True), rest], dim=1).float()
+
+
+def monotonic_steps(values: Tensor) -> float:
+    """The fraction of steps of a sequence (T,) that do not go down."""
+    return float((values.diff() >= 0).float().mean())
+
+
+def grid_score(image: Tensor) -> float:
+    """Energy of (3, H, W) at the frequencies of the upsampling's grid, over that of their neighbours: 1 is no grid.
+
+    Of the luminance under a Hann window, at the multiples of 1/4 cycle a pixel in either direction, against the ring
+    of frequencies 3 to 6 bins away. Energy under the rounding of 8 bits counts as none. Sides of at least 64 px.
+    """
+    height, width = (side // STRIDE * STRIDE for side in image.shape[1:])
+    grey = luminance(image)[:height, :width]
+    window = torch.outer(torch.hann_window(height), torch.hann_window(width))
+    energy = torch.fft.fft2((grey - grey.mean()) * window).abs().square() / window.square().sum()
+    peaks, around = [], []
+    for row in range(0, height, height // STRIDE):
+        for column in range(0, width, width // STRIDE):
+            if row == column == 0:
+                continue
+            patch = energy.roll((6 - row, 6 - column), (0, 1))[:13, :13]
+            ring = torch.ones(13, 13, dtype=torch.bool)
+            ring[4:9, 4:9] = False
+            peaks.append(patch[5:8, 5:8].mean())
+            around.append(patch[ring].mean())
+    return float((torch.stack(peaks).mean() + FLOOR) / (torch.stack(around).mean() + FLOOR))
+
+
+def border_score(image: Tensor) -> float:
+    """Mean gradient of the luminance of (3, H, W) in the outer 16 px over that of the interior: 1 is no frame."""
+    grey = luminance(image)
+    gradient = torch.zeros_like(grey)
+    gradient[1:] += grey.diff(dim=0).abs()
+    gradient[:, 1:] += grey.diff(dim=1).abs()
+    inside = torch.zeros_like(grey, dtype=torch.bool)
+    inside[BORDER:-BORDER, BORDER:-BORDER] = True
+    return float((gradient[~inside].mean() + 1e-4) / (gradient[inside].mean() + 1e-4))
+
+
+def luminance(image: Tensor) -> Tensor:
+    """Rec. 709 luma of (3, H, W) in [0, 1]: (H, W)."""
+    return torch.einsum("chw,c->hw", image, torch.tensor([0.2126, 0.7152, 0.0722]))

@@ -1,0 +1,21 @@
+"""The command: options, progress and messages; nothing numeric."""
+
+from __future__ import annotations
+
+import typer
+
+from .stylize import styles, stylize
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+for command in (stylize, styles):
+    app.command()(command)
+
+
+@app.callback()
+def multistyle() -> None:
+    """Paint photos in any mix of painters, with one network."""
+
+
+def main() -> None:
+    """Run the command. (Typer ends it with exit code 130 on an interrupt.)"""
+    app(prog_name="multistyle")
