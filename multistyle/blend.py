@@ -35,11 +35,11 @@ def parse_mix(text: str) -> dict[str, float]:
 
 
 def blend_vector(blend: Blend, names: Sequence[str]) -> Tensor:
-    """Any way to say a blend -> float32 weights over `names`, (S,), or (B, S) from a tensor of that shape.
+    """Any way to say a blend -> float32 weights over `names`, (S,), or (B, S) or (S, h, w) from a tensor of that shape.
 
-    blend: a text as in `parse_mix`; a mapping from style names to weights; S numbers in the catalogue's order; or a
-    tensor (S,) or (B, S). Weights are non-negative and finite, in any scale, and are divided by their sum. Raises
-    `BlendError`.
+    blend: a text as in `parse_mix`; a mapping from style names to weights; S numbers in the catalogue's order; a
+    tensor (S,) or (B, S); or a blend field, a tensor (S, h, w). Weights are non-negative and finite, in any scale, and
+    are divided by their sum. Raises `BlendError`.
     """
     if isinstance(blend, str):
         blend = parse_mix(blend)
@@ -52,25 +52,48 @@ def blend_vector(blend: Blend, names: Sequence[str]) -> Tensor:
         weights = torch.as_tensor(blend, dtype=torch.float64).detach()
     except (TypeError, ValueError, RuntimeError):
         raise BlendError(f"a blend is a mix, a mapping or {len(names)} numbers, not {blend!r}") from None
-    if weights.ndim not in (1, 2) or weights.shape[-1] != len(names) or weights.numel() == 0:
+    styles = style_axis(weights)
+    if weights.ndim not in (1, 2, 3) or weights.shape[styles] != len(names) or weights.numel() == 0:
         raise BlendError(f"a blend has {len(names)} weights, one a style; got shape {tuple(weights.shape)}")
     if not bool(torch.isfinite(weights).all()) or bool((weights < 0).any()):
         wrong = next(value for value in weights.flatten().tolist() if not (math.isfinite(value) and value >= 0))
         raise BlendError(f"weights are finite and not negative; got {wrong:g}")
-    largest = weights.amax(-1, keepdim=True)
+    largest = weights.amax(styles, keepdim=True)
     if bool((largest == 0).any()):
         raise BlendError("all weights are zero; give at least one style a weight above 0")
     weights = weights / largest  # so that the sum of very large weights is finite too
-    return (weights / weights.sum(-1, keepdim=True)).float()
+    return (weights / weights.sum(styles, keepdim=True)).float()
+
+
+def style_axis(blend: Tensor) -> int:
+    """The axis of the styles: the first of a field (S, h, w), the last of (S,) and (B, S)."""
+    return 0 if blend.ndim == 3 else -1
 
 
 def with_strength(blend: Tensor, strength: float) -> Tensor:
-    """`blend` (..., S) at a strength in [0, 1]: the rest of the weight goes to photo. Raises `BlendError`."""
+    """A blend or field at a strength in [0, 1]: the rest of the weight goes to photo. Raises `BlendError`."""
     if not 0 <= strength <= 1:
         raise BlendError(f"a strength is between 0 and 1, not {strength:g}")
-    photo = torch.zeros_like(blend)
-    photo[..., PHOTO] = 1
-    return strength * blend + (1 - strength) * photo
+    blend = strength * blend
+    blend.select(style_axis(blend), PHOTO).add_(1 - strength)
+    return blend
+
+
+def blend_regions(masks: Sequence[Tensor], blends: Sequence[Tensor], rest: Tensor) -> Tensor:
+    """The blend field (S, h, w) of regions, each painted in its own blend.
+
+    masks: one (h, w) a region, in [0, 1]: 1 is in, 0 is out, between is partly in; all of one size. blends: one (S,) a
+    region; rest: (S,), for what no region claims. Regions that claim more than all of a pixel share it.
+    """
+    claims = torch.stack(list(masks))
+    claimed = claims.sum(0, keepdim=True)
+    claims = torch.cat([claims / claimed.clamp_min(1), (1 - claimed).clamp_min(0)])
+    return torch.einsum("rhw,rs->shw", claims, torch.stack([*blends, rest]))
+
+
+def is_constant(field: Tensor) -> bool:
+    """Whether a field (S, h, w) is one blend everywhere."""
+    return bool((field == field[:, :1, :1]).all())
 
 
 def describe(blend: Tensor, names: Sequence[str]) -> str:

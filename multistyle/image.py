@@ -43,8 +43,11 @@ def read_image(source: str | Path | BinaryIO) -> Tensor:
     return read_picture(source).image
 
 
-def read_picture(source: str | Path | BinaryIO) -> Picture:
-    """As `read_image`, with the transparency kept beside it. Of an animation, the first frame. Raises `ImageError`."""
+def read_picture(source: str | Path | BinaryIO, dtype: torch.dtype = torch.float32) -> Picture:
+    """As `read_image`, with the transparency kept beside it. Of an animation, the first frame. Raises `ImageError`.
+
+    dtype: torch.float32, or torch.uint8 for the image as bytes (alpha stays float), a quarter of the memory.
+    """
     name = str(source) if isinstance(source, (str, Path)) else getattr(source, "name", "the picture")
     if isinstance(source, (str, Path)):
         source = _open(Path(source))
@@ -52,7 +55,7 @@ def read_picture(source: str | Path | BinaryIO) -> Picture:
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are nothing a user could act on
         try:
             with Image.open(source) as opened:
-                return _decode(opened)
+                return _decode(opened, dtype)
         except Image.DecompressionBombError as error:
             raise ImageError(f"{name} has more pixels than are safe to open ({error})") from error
         except UnidentifiedImageError as error:
@@ -75,20 +78,20 @@ def _open(path: Path) -> BinaryIO:
         raise ImageError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _decode(opened: Image.Image) -> Picture:
+def _decode(opened: Image.Image, dtype: torch.dtype) -> Picture:
     profile = opened.info.get("icc_profile")
     picture = ImageOps.exif_transpose(opened)
     alpha = None
     if picture.has_transparency_data:
-        alpha = _to_tensor(picture.convert("RGBA").getchannel("A"))
+        alpha = _to_tensor(picture.convert("RGBA").getchannel("A"), torch.float32)
         picture = picture.convert("L" if picture.mode in ("LA", "La") else "RGB")
     if picture.mode.startswith(("I", "F")):
-        image = _to_tensor(picture).expand(3, -1, -1).contiguous()
+        image = _to_tensor(picture, dtype).expand(3, -1, -1).contiguous()
     else:
-        image = _to_tensor(_to_srgb(picture, profile))
-    if alpha is not None and bool((alpha == 1).all()):
-        alpha = None
-    return Picture(image if alpha is None else lay_on_white(image, alpha), alpha)
+        image = _to_tensor(_to_srgb(picture, profile), dtype)
+    if alpha is None or bool((alpha == 1).all()):
+        return Picture(image, None)
+    return Picture(_as(lay_on_white(_as(image, torch.float32), alpha), dtype), alpha)
 
 
 def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
@@ -103,12 +106,33 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     return picture.convert("RGB")
 
 
-def _to_tensor(picture: Image.Image) -> Tensor:
-    """(C, H, W) in [0, 1]; integer modes "I" are taken as 16 bits, float ones as [0, 1] already."""
-    array = np.array(picture, dtype=np.float32)
-    full = 255.0 if picture.mode in ("L", "RGB") else 1.0 if picture.mode == "F" else 65535.0
-    tensor = torch.from_numpy(array).div_(full).clamp_(0, 1)
-    return tensor[None] if tensor.ndim == 2 else tensor.permute(2, 0, 1).contiguous()
+def _to_tensor(picture: Image.Image, dtype: torch.dtype) -> Tensor:
+    """(C, H, W), float32 in [0, 1] or bytes; integer modes "I" are taken as 16 bits, float ones as [0, 1] already."""
+    if picture.mode in ("L", "RGB"):
+        tensor = torch.from_numpy(np.array(picture))
+    else:
+        full = 1.0 if picture.mode == "F" else 65535.0
+        tensor = torch.from_numpy(np.array(picture, dtype=np.float32)).div_(full).clamp_(0, 1)
+    return _as(tensor[None] if tensor.ndim == 2 else tensor.permute(2, 0, 1).contiguous(), dtype)
+
+
+def _as(image: Tensor, dtype: torch.dtype) -> Tensor:
+    """`image` as bytes (uint8) or as float32 in [0, 1], whichever of the two it is now."""
+    if image.dtype == dtype:
+        return image
+    return (image * 255).round().to(dtype) if dtype == torch.uint8 else image.to(dtype).div_(255)
+
+
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """Height and width in px, upright, of the picture at `path`, without decoding it. Raises `ImageError`."""
+    with _open(Path(path)) as source, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(source) as opened:
+                turned = opened.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+                return (opened.width, opened.height) if turned else (opened.height, opened.width)
+        except Exception as error:
+            raise ImageError(f"{path} is not a picture that can be read ({error})") from error
 
 
 def lay_on_white(image: Tensor, alpha: Tensor) -> Tensor:
@@ -117,7 +141,9 @@ def lay_on_white(image: Tensor, alpha: Tensor) -> Tensor:
 
 
 def resize_image(image: Tensor, size: int) -> Tensor:
-    """`image` (C, H, W) with its longer side made `size` px, up or down, by antialiased bicubic interpolation.
+    """`image` (C, H, W), float in [0, 1] or bytes, with its longer side made `size` px, up or down.
+
+    By antialiased bicubic interpolation.
 
     Raises `ImageError` where size is below 1.
     """
@@ -128,7 +154,8 @@ def resize_image(image: Tensor, size: int) -> Tensor:
     if scale == 1:
         return image
     shape = (max(1, round(height * scale)), max(1, round(width * scale)))
-    return F.interpolate(image[None], shape, mode="bicubic", antialias=True)[0].clamp(0, 1)
+    resized = F.interpolate(image[None], shape, mode="bicubic", antialias=True)[0]
+    return resized if image.dtype == torch.uint8 else resized.clamp(0, 1)
 
 
 def check_image(image: Tensor) -> None:
@@ -158,22 +185,25 @@ def check_output(path: str | Path) -> None:
 
 
 def write_image(path: str | Path, image: Tensor, alpha: Tensor | None = None) -> None:
-    """Write `image`, (3, H, W) in [0, 1], sRGB, as 8 bits a channel in the format of the path's suffix.
+    """Write `image`, (3, H, W), float in [0, 1] or bytes, sRGB, as 8 bits a channel in the format of the suffix.
 
     alpha: (1, H, W) in [0, 1], kept where the format can hold it, otherwise the picture is laid on white. JPEG is
     written at quality 95 without chroma subsampling. The file appears complete or not at all. Raises `ImageError`.
     """
     path = Path(path)
     check_output(path)
-    check_image(image)
+    if image.dtype != torch.uint8:
+        check_image(image)
     if image.ndim != 3:
         raise ImageError(f"one picture a file: expected shape (3, H, W), got {tuple(image.shape)}")
+    image = image.detach().cpu()
     if alpha is not None:
+        image = _as(image, torch.float32)
         image = torch.cat([image, alpha]) if path.suffix.lower() in WITH_ALPHA else lay_on_white(image, alpha)
-    array = image.detach().cpu().float().mul(255).round().byte().permute(1, 2, 0).numpy()
+    array = _as(image.float() if image.is_floating_point() else image, torch.uint8).permute(1, 2, 0).numpy()
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
-        Image.fromarray(array).save(temporary, **SAVE_OPTIONS.get(path.suffix.lower(), {}))
+        Image.fromarray(np.ascontiguousarray(array)).save(temporary, **SAVE_OPTIONS.get(path.suffix.lower(), {}))
         temporary.replace(path)
     except (OSError, ValueError) as error:
         raise ImageError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error

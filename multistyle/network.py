@@ -13,7 +13,8 @@ Departures from the paper, each on purpose:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -159,19 +160,19 @@ class StyleNetwork(nn.Module):
 
     def paint(self, x: Tensor, blend: Tensor, norm: Norm = conditional_instance_norm) -> Tensor:
         """The transformer alone, of an image whose sides are multiples of `STRIDE` and at least `MINIMUM`."""
-        layers = self.modulations(blend)
+        modulations = map(self.modulator(blend), itertools.count())
         for layer in self.down:
-            x = F.relu(norm(layer(x), *next(layers)))
+            x = F.relu(norm(layer(x), *next(modulations)))
         for first, second in zip(self.blocks[::2], self.blocks[1::2]):
-            y = F.relu(norm(first(x), *next(layers)))
-            x = x + norm(second(y), *next(layers))
+            y = F.relu(norm(first(x), *next(modulations)))
+            x = x + norm(second(y), *next(modulations))
         for layer in self.up[:-1]:
-            x = F.relu(norm(layer(x), *next(layers)))
+            x = F.relu(norm(layer(x), *next(modulations)))
         last = self.up[-1](x).float()  # three channels; a half precision would show as bands in skies
-        return torch.sigmoid(norm(last, *next(layers)))
+        return torch.sigmoid(norm(last, *next(modulations)))
 
-    def modulations(self, blend: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Scale and shift of each layer in turn: (B, C) each for a blend (B, S), maps (B, C, h, w) for a field.
+    def modulator(self, blend: Tensor) -> Callable[[int], tuple[Tensor, Tensor]]:
+        """A function from a layer's number to its scale and shift, both (B, C), or maps (B, C, h, w) for a field.
 
         In float32 whatever the precision around. A layer's maps come from the field's means over that layer's pixels,
         and are made when asked for: all of them together would be many times the picture.
@@ -179,11 +180,11 @@ class StyleNetwork(nn.Module):
         layers = len(self.channels)
         if blend.ndim == 2:
             parts = _mix(blend, self.table).split(self.channels * 2, dim=1)
-            return zip(parts[:layers], parts[layers:])
+            return lambda layer: (parts[layer], parts[layers + layer])
         levels = {1: blend, 2: F.avg_pool2d(blend, 2), 4: F.avg_pool2d(blend, 4)}
-        fields = [levels[reduction] for reduction in (1, 2, 4, *[4] * len(self.blocks), 2, 1, 1)]
+        reductions = (1, 2, 4, *[4] * len(self.blocks), 2, 1, 1)
         tables = self.table.split(self.channels * 2, dim=1)
-        return ((_mix(f, a), _mix(f, b)) for f, a, b in zip(fields, tables[:layers], tables[layers:]))
+        return lambda layer: tuple(_mix(levels[reductions[layer]], table) for table in tables[layer::layers])
 
 
 def _mix(blend: Tensor, table: Tensor) -> Tensor:
@@ -193,13 +194,18 @@ def _mix(blend: Tensor, table: Tensor) -> Tensor:
 
 
 def pad_to_grid(image: Tensor) -> Tensor:
-    """Pad (B, 3, H, W) below and on the right to multiples of `STRIDE`, `MINIMUM` at least.
+    """Pad (..., H, W) below and on the right to multiples of `STRIDE`, `MINIMUM` at least.
 
     By reflection as far as the picture reaches, then by replication, so that even one pixel works.
     """
-    for axis, side in ((2, image.shape[2]), (3, image.shape[3])):
-        missing = max(MINIMUM, -(-side // STRIDE) * STRIDE) - side
-        for mode, amount in (("reflect", min(missing, side - 1)), ("replicate", missing - min(missing, side - 1))):
-            if amount:
-                image = F.pad(image, (0, 0, 0, amount) if axis == 2 else (0, amount, 0, 0), mode=mode)
+    for dim in (-2, -1):
+        index = grid_index(image.shape[dim])
+        if len(index) > image.shape[dim]:
+            image = image.index_select(dim, index.to(image.device))
     return image
+
+
+def grid_index(side: int) -> Tensor:
+    """The pixel that each pixel of a padded side shows: 0, 1, .. side - 1, then back; as `pad_to_grid` describes."""
+    missing = max(MINIMUM, -(-side // STRIDE) * STRIDE) - side
+    return torch.cat([torch.arange(side), (side - 2 - torch.arange(missing)).clamp_min(0)])

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from .blend import Blend, blend_vector, with_strength
+from .blend import Blend, blend_vector, is_constant, with_strength
 from .device import choose_device, choose_precision
 from .errors import MultistyleError
 from .image import check_image
@@ -44,7 +45,7 @@ class Stylizer:
         return blend_vector({self.names[1]: 1.0}, self.names)
 
     def blend(self, blend: Blend | None = None, strength: float = 1.0) -> Tensor:
-        """The weights (S,) or (B, S) that `blend` at `strength` comes to; see `blend_vector`. Raises `BlendError`."""
+        """The weights (S,), (B, S) or (S, h, w) that `blend` at `strength` comes to. Raises `BlendError`."""
         weights = self.default_blend() if blend is None else blend_vector(blend, self.names)
         return with_strength(weights, strength)
 
@@ -55,20 +56,22 @@ class Stylizer:
         """Paint `photo` in `blend`, float32 in [0, 1] and on the photo's device.
 
         photo: float, sRGB in [0, 1], (3, H, W) or a batch (B, 3, H, W). blend: "starry=0.7,scream=0.3", a mapping, S
-        numbers, or a tensor (S,) or (B, S); None is the catalogue's first painter. strength: in [0, 1], the rest is
-        photo's. norm: see `StyleNetwork.forward`. One photo with one blend gives (3, H, W); otherwise the result is (B, 3, H, W), one photo being painted
+        numbers, a tensor (S,) or (B, S), or a blend field (S, h, w), a blend for every pixel, fitted to the photo's
+        size; None is the catalogue's first painter. strength: in [0, 1], the rest is photo's. norm: see `StyleNetwork.forward`. One photo with one blend gives (3, H, W); otherwise the result is (B, 3, H, W), one photo being painted
         in each of B blends, or each of B photos in one blend or in its own.
 
         Raises `ImageError` and `BlendError` for a photo or a blend that is none, `MultistyleError` where memory ends.
         """
         check_image(photo)
         weights = self.blend(blend, strength)
-        single = photo.ndim == 3 and weights.ndim == 1
-        images, weights = photo.reshape(-1, *photo.shape[-3:]), weights.reshape(-1, weights.shape[-1])
+        if weights.ndim == 3:
+            weights = weights[:, 0, 0] if is_constant(weights) else fit_field(weights, *photo.shape[-2:])
+        single = photo.ndim == 3 and weights.ndim != 2
+        images, weights = photo.reshape(-1, *photo.shape[-3:]), weights if weights.ndim == 2 else weights[None]
         if len(images) != len(weights) and 1 not in (len(images), len(weights)):
             raise MultistyleError(f"{len(images)} photos and {len(weights)} blends; give one of either, or as many")
         count = max(len(images), len(weights))
-        painted = self._run(images.expand(count, -1, -1, -1), weights.expand(count, -1), norm).to(photo.device)
+        painted = self._run(images.expand(count, -1, -1, -1), weights.expand(count, *weights.shape[1:]), norm).to(photo.device)
         return painted[0] if single else painted
 
     def _run(self, images: Tensor, weights: Tensor, norm: Norm) -> Tensor:
@@ -96,6 +99,13 @@ class Stylizer:
         start, end = self.blend(a), self.blend(b)
         shares = torch.linspace(0, 1, steps).tolist()
         return (self(photo, (1 - share) * start + share * end) for share in shares)
+
+
+def fit_field(field: Tensor, height: int, width: int) -> Tensor:
+    """A blend field (S, h, w) interpolated to (S, height, width); still summing to 1 at every pixel."""
+    if field.shape[1:] == (height, width):
+        return field
+    return F.interpolate(field[None], (height, width), mode="bilinear", antialias=True)[0]
 
 
 def load_stylizer(weights: str | Path | None = None, device: str = "auto", precision: str = "auto") -> Stylizer:

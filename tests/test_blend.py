@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from multistyle.blend import blend_vector, describe, parse_mix, with_strength
+from multistyle.blend import blend_regions, blend_vector, describe, is_constant, parse_mix, with_strength
 from multistyle.errors import BlendError
 
 NAMES = ["photo", "starry", "scream", "wave"]
@@ -73,3 +73,24 @@ def test_a_blend_is_described_as_a_mix_that_reads_back():
     blend = blend_vector("scream=1,starry=3", NAMES)
     assert describe(blend, NAMES) == "starry=0.75,scream=0.25"
     torch.testing.assert_close(blend_vector(describe(blend, NAMES), NAMES), blend)
+
+
+def test_a_field_is_a_blend_for_every_pixel():
+    field = torch.zeros(4, 2, 3)
+    field[1], field[2, :, 1:] = 2, 6
+    weights = blend_vector(field, NAMES)
+    torch.testing.assert_close(weights[:, 0, 0], torch.tensor([0, 1.0, 0, 0]))
+    torch.testing.assert_close(weights[:, 1, 2], torch.tensor([0, 0.25, 0.75, 0]))
+    torch.testing.assert_close(with_strength(weights, 0.5)[:, 1, 2], torch.tensor([0.5, 0.125, 0.375, 0]))
+    assert not is_constant(weights) and is_constant(weights[:, :, :1])
+
+
+def test_regions_claim_share_and_leave_the_rest():
+    one, two, rest = torch.eye(4)[1:]
+    left, all_of_it = torch.tensor([[1.0, 0.5, 0.0]]), torch.ones(1, 3)
+    field = blend_regions([left], [one], rest)
+    assert field[1, 0].tolist() == [1, 0.5, 0] and field[3, 0].tolist() == [0, 0.5, 1]
+    shared = blend_regions([left, all_of_it], [one, two], rest)
+    torch.testing.assert_close(shared[1, 0], torch.tensor([1 / 2, 1 / 3, 0]))
+    torch.testing.assert_close(shared.sum(0), torch.ones(1, 3))
+    assert shared[3].abs().max() == 0

@@ -97,3 +97,16 @@ def test_a_picture_beyond_memory_is_one_line(stylizer, monkeypatch):
     monkeypatch.setattr(stylizer.network, "forward", out_of_memory)
     with pytest.raises(MultistyleError, match="16 x 8 px do not fit in the memory of cpu"):
         stylizer(torch.rand(3, 8, 16))
+
+
+def test_a_constant_field_equals_the_plain_blend_bit_for_bit(stylizer):
+    photo, blend = torch.rand(3, 14, 18), torch.tensor([0.1, 0.2, 0.3, 0.4])
+    assert torch.equal(stylizer(photo, blend[:, None, None].expand(-1, 5, 7)), stylizer(photo, blend))
+
+
+def test_a_field_of_another_size_is_fitted(stylizer):
+    photo, field = torch.rand(3, 16, 32), torch.zeros(4, 4, 8)
+    field[1, :, :4], field[0, :, 4:] = 1, 1
+    painted = stylizer(photo, field)
+    assert torch.equal(painted[..., 24:], photo[..., 24:]), "photo's part is the photo"
+    assert (painted[..., :8] - photo[..., :8]).abs().mean() > 0.02

@@ -1,0 +1,88 @@
+import pytest
+import torch
+
+from multistyle.errors import MultistyleError
+from multistyle.network import PHOTO, StyleNetwork
+from multistyle.stylize import Stylizer
+from multistyle.tiling import StripPainter, needs_tiling, paint_tiled
+
+GREY_LEVEL = 1 / 255
+
+
+@pytest.fixture
+def stylizer(model) -> Stylizer:
+    return Stylizer(model, "cpu")
+
+
+@pytest.mark.parametrize("height, width", [(203, 97), (64, 64), (97, 301), (1, 500), (333, 3), (5, 5)])
+@pytest.mark.parametrize("mix", ["starry=0.6,scream=0.3,photo=0.1", "photo"])
+def test_tiles_equal_the_whole(stylizer, height, width, mix):
+    photo = torch.rand(3, height, width)
+    blend = stylizer.blend(mix)
+    tiled = paint_tiled(stylizer, photo, blend, tile=64)
+    assert (tiled - stylizer(photo, blend)).abs().max() < GREY_LEVEL / 4
+
+
+@pytest.mark.parametrize("kernel", [3, 9, 15])
+@pytest.mark.parametrize("estimate", [False, True])
+def test_the_margin_covers_every_kernel(model, kernel, estimate):
+    """Estimated from a picture no larger than the reduced one, the statistics are exact too."""
+    config = model.network.config.__class__(widths=(3, 4, 5), blocks=3, stem=kernel, head=kernel)
+    network = StyleNetwork(config, 4).eval().requires_grad_(False)
+    network.table.add_(torch.randn_like(network.table))
+    model.network = network
+    stylizer, photo = Stylizer(model, "cpu"), torch.rand(3, 230, 80)
+    whole = stylizer(photo, "scream")
+    tiled = paint_tiled(stylizer, photo, stylizer.blend("scream"), tile=64, estimate=estimate)
+    assert len(StripPainter(network, stylizer.device, photo, stylizer.blend("scream"), 64 * 64).strips) > 3
+    assert (tiled - whole).abs().max() < GREY_LEVEL / 2
+
+
+def test_half_precision_features_stay_within_a_grey_level(stylizer, monkeypatch):
+    monkeypatch.setattr("multistyle.tiling.FULL_PRECISION", 0)
+    stylizer.network.blocks[0].weight.mul_(1e-6)  # a trained layer's scale is anything: normalization undoes it
+    photo, blend = torch.rand(3, 203, 97), stylizer.blend("starry=0.6,scream=0.3,photo=0.1")
+    difference = (paint_tiled(stylizer, photo, blend, tile=64) - stylizer(photo, blend)).abs().max()
+    assert 0 < difference < GREY_LEVEL
+
+
+def test_bytes_go_in_and_come_out(stylizer):
+    photo = torch.randint(0, 256, (3, 150, 70), dtype=torch.uint8)
+    blend = stylizer.blend("wave")
+    tiled = paint_tiled(stylizer, photo, blend, tile=64)
+    assert tiled.dtype == torch.uint8
+    assert (tiled / 255 - stylizer(photo / 255, blend)).abs().max() < GREY_LEVEL
+    assert torch.equal(paint_tiled(stylizer, photo, stylizer.blend("photo"), tile=64), photo)
+
+
+@pytest.mark.parametrize("estimate", [False, True])
+def test_fields_are_tiled_too(stylizer, estimate):
+    photo, field = torch.rand(3, 170, 60), torch.zeros(4, 170, 60)
+    field[1, :, :30], field[2, :90, 30:], field[PHOTO, 90:, 30:] = 1, 1, 1
+    tiled = paint_tiled(stylizer, photo, field, tile=64, estimate=estimate)
+    assert (tiled - stylizer(photo, field)).abs().max() < GREY_LEVEL / 2
+
+
+def test_an_estimate_from_a_smaller_picture_is_near(stylizer, monkeypatch):
+    monkeypatch.setattr("multistyle.tiling.ESTIMATE_SIZE", 100)
+    photo = torch.nn.functional.interpolate(torch.rand(1, 3, 12, 10), scale_factor=20.0, mode="bicubic")[0].clamp(0, 1)
+    blend = stylizer.blend("starry")
+    tiled = paint_tiled(stylizer, photo, blend, tile=64, estimate=True)
+    difference = (tiled - stylizer(photo, blend)).abs().mean()
+    assert GREY_LEVEL / 100 < difference < 0.1
+
+
+def test_progress_counts_to_its_total(stylizer):
+    seen = []
+    paint_tiled(stylizer, torch.rand(3, 200, 64), stylizer.blend("wave"), tile=64, progress=lambda *at: seen.append(at))
+    assert [done for done, _ in seen] == list(range(1, len(seen) + 1)) and {total for _, total in seen} == {len(seen)}
+
+
+def test_small_tiles_are_refused(stylizer):
+    with pytest.raises(MultistyleError, match="at least 64"):
+        paint_tiled(stylizer, torch.rand(3, 8, 8), stylizer.blend("wave"), tile=63)
+
+
+def test_what_fits_is_not_tiled(stylizer):
+    assert not needs_tiling(stylizer, 64, 64)
+    assert needs_tiling(stylizer, 10**6, 10**6)
