@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import BlendError, nearest
@@ -79,16 +81,35 @@ def with_strength(blend: Tensor, strength: float) -> Tensor:
     return blend
 
 
-def blend_regions(masks: Sequence[Tensor], blends: Sequence[Tensor], rest: Tensor) -> Tensor:
-    """The blend field (S, h, w) of regions, each painted in its own blend.
+@dataclass(frozen=True)
+class Regions:
+    """Parts of a picture, each with a blend of its own: a blend field that is made where it is needed.
 
-    masks: one (h, w) a region, in [0, 1]: 1 is in, 0 is out, between is partly in; all of one size. blends: one (S,) a
-    region; rest: (S,), for what no region claims. Regions that claim more than all of a pixel share it.
+    masks: one (h, w) a region, of any size and fitted to the picture's; float in [0, 1] or bytes: full is in, 0 is
+    out, between is partly in. blends: one (S,) a region. rest: (S,), for what no region claims. Regions that claim more
+    than all of a pixel share it.
     """
-    claims = torch.stack(list(masks))
-    claimed = claims.sum(0, keepdim=True)
-    claims = torch.cat([claims / claimed.clamp_min(1), (1 - claimed).clamp_min(0)])
-    return torch.einsum("rhw,rs->shw", claims, torch.stack([*blends, rest]))
+
+    masks: Sequence[Tensor]
+    blends: Sequence[Tensor]
+    rest: Tensor
+
+    def fitted(self, height: int, width: int) -> Regions:
+        """The same regions with masks (height, width), as bytes."""
+        masks = [mask if mask.dtype == torch.uint8 else (mask * 255).round().byte() for mask in self.masks]
+        size = (height, width)
+        fitted = [
+            mask if mask.shape == size else F.interpolate(mask[None, None], size, mode="bilinear", antialias=True)[0, 0]
+            for mask in masks
+        ]
+        return Regions(fitted, self.blends, self.rest)
+
+    def field(self, rows: Tensor | slice = slice(None), columns: Tensor | slice = slice(None)) -> Tensor:
+        """The blend field (S, h, w) of all masks, which are of one size, or of some of their rows and columns."""
+        claims = torch.stack([mask[rows][:, columns].float() / 255 for mask in self.fitted(*self.masks[0].shape).masks])
+        claimed = claims.sum(0, keepdim=True)
+        claims = torch.cat([claims / claimed.clamp_min(1), (1 - claimed).clamp_min(0)])
+        return torch.einsum("rhw,rs->shw", claims, torch.stack([*self.blends, self.rest]))
 
 
 def is_constant(field: Tensor) -> bool:

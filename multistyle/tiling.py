@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .blend import Regions
 from .errors import MultistyleError
 from .network import PHOTO, STRIDE, StyleNetwork, grid_index, modulate, moments
 from .stylize import Stylizer
@@ -31,16 +32,17 @@ ESTIMATE_SIZE = 1024  # px, longer side of the reduced picture
 FULL_PRECISION = 2**26  # numbers; above it, features of quarter size are kept in half precision
 BYTES_PER_PIXEL = 160  # of a plain pass, for each channel of full size
 Statistics = list[tuple[Tensor, Tensor]]  # mean and variance (1, C) of each layer
-Field = Callable[[int, int], Tensor]  # rows start to stop of the padded picture -> blend field (1, S, rows, width)
 
 
 class StripPainter:
     """Paints one picture in one blend, strip by strip.
 
-    picture: bytes or float (3, H, W); blend: (S,), or a field (S, H, W); pixels: about how many a strip has.
+    picture: bytes or float (3, H, W); blend: (S,), or `Regions` of H x W px; pixels: about how many a strip has.
     """
 
-    def __init__(self, network: StyleNetwork, device: torch.device, picture: Tensor, blend: Tensor, pixels: int) -> None:
+    def __init__(
+        self, network: StyleNetwork, device: torch.device, picture: Tensor, blend: Tensor | Regions, pixels: int
+    ) -> None:
         self.network, self.device, self.picture, self.blend = network, device, picture, blend
         self.rows, self.columns = (grid_index(side) for side in picture.shape[1:])
         self.quarter_rows = len(self.rows) // STRIDE
@@ -55,18 +57,16 @@ class StripPainter:
 
     def photo(self, start: int, stop: int) -> Tensor:
         """Rows of quarter size `start` to `stop` of the padded picture, as (1, 3, h, w) in [0, 1]."""
-        strip = self._padded(self.picture, start, stop).to(self.device)
+        rows = self.rows[STRIDE * start : STRIDE * stop]
+        strip = self.picture.index_select(1, rows).index_select(2, self.columns)[None].to(self.device)
         strip = strip.float() / 255 if strip.dtype == torch.uint8 else strip.float()
         return strip.contiguous(memory_format=torch.channels_last)
 
     def field(self, start: int, stop: int) -> Tensor:
         """The blend of those rows: (1, S), or (1, S, h, w)."""
-        blend = self.blend[None] if self.blend.ndim == 1 else self._padded(self.blend, start, stop)
-        return blend.to(self.device)
-
-    def _padded(self, whole: Tensor, start: int, stop: int) -> Tensor:
-        rows = self.rows[STRIDE * start : STRIDE * stop]
-        return whole.index_select(1, rows).index_select(2, self.columns)[None]
+        if isinstance(self.blend, Tensor):
+            return self.blend[None].to(self.device)
+        return self.blend.field(self.rows[STRIDE * start : STRIDE * stop], self.columns)[None].to(self.device)
 
     def normalize(self, layer: int, x: Tensor, modulation: tuple[Tensor, Tensor]) -> Tensor:
         return modulate(x, *self.statistics[layer], *modulation)
@@ -213,8 +213,8 @@ class StripPainter:
         scale = min(1.0, ESTIMATE_SIZE / max(self.picture.shape[1:]))
         size = [max(1, round(side * scale)) for side in self.picture.shape[1:]]
         small = F.interpolate(self.picture[None], size, mode="bilinear", antialias=True)
-        blend = self.blend[None] if self.blend.ndim == 1 else F.interpolate(self.blend[None], size, mode="area")
-        reduced = StripPainter(self.network, self.device, small[0], blend[0], small.shape[2] * small.shape[3] * STRIDE)
+        blend = self.blend if isinstance(self.blend, Tensor) else self.blend.fitted(*size)
+        reduced = StripPainter(self.network, self.device, small[0], blend, size[0] * size[1])
 
         def norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
             self.statistics.append(moments(x))
@@ -233,15 +233,15 @@ def _reach(network: StyleNetwork) -> int:
 def paint_tiled(
     stylizer: Stylizer,
     picture: Tensor,
-    blend: Tensor,
+    blend: Tensor | Regions,
     tile: int = 1024,
     estimate: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tensor:
     """Paint `picture` in strips of about tile x tile pixels; what comes out is what one pass gives.
 
-    picture: (3, H, W), bytes, or float in [0, 1]; blend: (S,), or a field (S, H, W), as `Stylizer.blend` returns them;
-    tile: at least 64 px. estimate: take the statistics from a reduced picture, faster and approximate. progress is
+    picture: (3, H, W), bytes, or float in [0, 1]; blend: (S,) as `Stylizer.blend` returns it, or `Regions`; tile: at
+    least 64 px. estimate: take the statistics from a reduced picture, faster and approximate. progress is
     called with strips done and strips in all. Returns (3, H, W) of the picture's kind, on the CPU. Computed in float32.
 
     Exactly painted, it differs from one pass by rounding alone: under 1 grey level. Memory is the picture, the
@@ -251,7 +251,9 @@ def paint_tiled(
     """
     if tile < 64:
         raise MultistyleError(f"a tile is at least 64 pixels, not {tile}")
-    painter = StripPainter(stylizer.network, stylizer.device, picture, blend.cpu(), tile * tile)
+    if isinstance(blend, Regions):
+        blend = blend.fitted(*picture.shape[1:])
+    painter = StripPainter(stylizer.network, stylizer.device, picture, blend, tile * tile)
     output = torch.empty(picture.shape, dtype=picture.dtype)
     if estimate:
         painter.estimate()

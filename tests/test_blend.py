@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from multistyle.blend import blend_regions, blend_vector, describe, is_constant, parse_mix, with_strength
+from multistyle.blend import Regions, blend_vector, describe, is_constant, parse_mix, with_strength
 from multistyle.errors import BlendError
 
 NAMES = ["photo", "starry", "scream", "wave"]
@@ -87,10 +87,22 @@ def test_a_field_is_a_blend_for_every_pixel():
 
 def test_regions_claim_share_and_leave_the_rest():
     one, two, rest = torch.eye(4)[1:]
-    left, all_of_it = torch.tensor([[1.0, 0.5, 0.0]]), torch.ones(1, 3)
-    field = blend_regions([left], [one], rest)
-    assert field[1, 0].tolist() == [1, 0.5, 0] and field[3, 0].tolist() == [0, 0.5, 1]
-    shared = blend_regions([left, all_of_it], [one, two], rest)
-    torch.testing.assert_close(shared[1, 0], torch.tensor([1 / 2, 1 / 3, 0]))
+    left, all_of_it = torch.tensor([[1.0, 0.2, 0.0]]), torch.ones(1, 3)
+    field = Regions([left], [one], rest).field()
+    torch.testing.assert_close(field[1, 0], torch.tensor([1, 0.2, 0]))
+    torch.testing.assert_close(field[3, 0], torch.tensor([0, 0.8, 1]))
+    shared = Regions([left, all_of_it], [one, two], rest).field()
+    torch.testing.assert_close(shared[1, 0], torch.tensor([1 / 2, 1 / 6, 0]))
     torch.testing.assert_close(shared.sum(0), torch.ones(1, 3))
     assert shared[3].abs().max() == 0
+
+
+def test_a_mask_of_another_size_is_fitted_and_parts_of_a_field_are_the_fields_parts():
+    mask = torch.zeros(3, 4)
+    mask[:, :2] = 1
+    regions = Regions([mask], [torch.eye(4)[1]], torch.eye(4)[2]).fitted(9, 16)
+    field = regions.field()
+    assert field.shape == (4, 9, 16)
+    assert field[1, :, :4].eq(1).all() and field[2, :, 12:].eq(1).all()
+    rows, columns = torch.tensor([8, 0, 0]), torch.tensor([15, 2])
+    assert torch.equal(regions.field(rows, columns), field[:, rows][:, :, columns])

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted(path for folder in ("multistyle", "train", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
 # Each module of multistyle may import those on lines above its own.
-ROAD = [{"errors"}, {"network"}, {"device", "image", "blend", "color"}, {"weights"}, {"stylize"}, {"tiling"}, {"folder", "sequence", "video"}, {"cli"}, {"__main__", "__init__"}]
+ROAD = [{"errors"}, {"network"}, {"device", "image", "blend", "color"}, {"weights"}, {"stylize"}, {"tiling"}, {"render"}, {"folder", "sequence", "video"}, {"cli"}, {"__main__", "__init__"}]
 ONLY_IN = {
     "PIL": {"multistyle/image.py"},
     "safetensors": {"multistyle/weights.py", "train/features.py"},

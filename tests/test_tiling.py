@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from multistyle.blend import Regions
 from multistyle.errors import MultistyleError
-from multistyle.network import PHOTO, StyleNetwork
+from multistyle.network import StyleNetwork
 from multistyle.stylize import Stylizer
 from multistyle.tiling import StripPainter, needs_tiling, paint_tiled
 
@@ -56,11 +57,13 @@ def test_bytes_go_in_and_come_out(stylizer):
 
 
 @pytest.mark.parametrize("estimate", [False, True])
-def test_fields_are_tiled_too(stylizer, estimate):
-    photo, field = torch.rand(3, 170, 60), torch.zeros(4, 170, 60)
-    field[1, :, :30], field[2, :90, 30:], field[PHOTO, 90:, 30:] = 1, 1, 1
-    tiled = paint_tiled(stylizer, photo, field, tile=64, estimate=estimate)
-    assert (tiled - stylizer(photo, field)).abs().max() < GREY_LEVEL / 2
+def test_regions_are_tiled_too(stylizer, estimate):
+    photo, masks = torch.rand(3, 170, 60), torch.zeros(2, 170, 60)
+    masks[0, :, :30], masks[1, 90:, 20:] = 1, 1
+    regions = Regions(masks, [stylizer.blend("starry"), stylizer.blend("photo")], stylizer.blend("wave"))
+    tiled = paint_tiled(stylizer, photo, regions, tile=64, estimate=estimate)
+    assert (tiled - stylizer(photo, regions.field())).abs().max() < GREY_LEVEL / 2
+    assert torch.equal(tiled[:, 90:, 30:], photo[:, 90:, 30:])
 
 
 def test_an_estimate_from_a_smaller_picture_is_near(stylizer, monkeypatch):

@@ -25,6 +25,7 @@ Mix = Annotated[
     str | None, typer.Option(help="Styles and weights in any scale; default: the first painter.", metavar="MIX")
 ]
 Strength = Annotated[float, typer.Option(help="0 is the photo as it is, 1 the full effect.")]
+Size = Annotated[int | None, typer.Option(help="Longer side of the painting in pixels; default: as it is.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Precision = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 
@@ -57,10 +58,10 @@ def check_size(size: int | None) -> None:
 def progress_bar() -> Progress:
     """A line of progress on standard error, where that is a terminal; a rich `Progress`, to be entered."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 

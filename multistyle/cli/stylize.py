@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import MultistyleError
-from .common import FAILURE, USAGE, Device, Mix, Precision, Strength, Weights
-from .common import check_size, failing_with, prepare, progress_bar, say
+from .common import FAILURE, USAGE, Device, Mix, Precision, Size, Strength, Weights
+from .common import failing_with, prepare, progress_bar, say
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
     from torch import Tensor
 
+    from ..blend import Regions
     from ..stylize import Stylizer
 
 
@@ -24,38 +27,76 @@ def stylize(
         str, typer.Option("--output", "-o", metavar="OUT", help="File to write; or a folder (NAME/), made if missing.")
     ],
     mix: Mix = None,
+    region: Annotated[
+        list[str] | None, typer.Option(metavar="MASK.png=MIX", help="Paint where MASK is white in MIX; repeatable.")
+    ] = None,
     strength: Strength = 1.0,
-    size: Annotated[int | None, typer.Option(help="Longer side of the painting in pixels; default: as it is.")] = None,
+    size: Size = None,
+    keep_colors: Annotated[bool, typer.Option("--keep-colors", help="Keep the photo's colours.")] = False,
+    tile: Annotated[str, typer.Option(metavar="auto|off|PIXELS", help="Paint in strips, to save memory.")] = "auto",
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="In strips: statistics of a reduced picture; faster, approximate.")
+    ] = False,
     weights: Weights = None,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
     """Paint each PHOTO: multistyle stylize photo.jpg -o out.png --mix starry=0.7,scream=0.3"""
     from ..blend import describe
+    from ..render import Render, paint_file
 
     with failing_with(USAGE):
-        check_size(size)
-    stylizer, blends = prepare(weights, device, precision, [mix] if mix is not None else [])
+        masks = [split_region(text) for text in region or []]
+    mixes = [mix] if mix is not None else []
+    stylizer, blends = prepare(weights, device, precision, [*(text for _, text in masks), *mixes])
     with failing_with(USAGE):
-        blend = stylizer.blend(blends[0] if blends else None, strength)
+        default = stylizer.blend(blends[-1] if mixes else None, strength)
+        blend = region_blend(stylizer, [file for file, _ in masks], blends, default, strength)
+        render = Render(blend, size, keep_colors, tile, estimate)
         jobs = plan(photos, output)
-    print(f"mix {describe(blend, stylizer.names)}", flush=True)
+    print(f"mix {describe(default, stylizer.names)}", flush=True)
     failures = []
     with progress_bar() as bar:
-        task = bar.add_task("", total=len(jobs))
         for photo, target in jobs:
-            bar.update(task, description=str(photo))
+            task = bar.add_task(str(photo), total=None)
             try:
-                paint(stylizer, blend, photo, target, size)
+                height, width = paint_file(stylizer, photo, target, render, partial(advance, bar, task))
+                note = "  (statistics estimated)" if estimate and render.tiled(stylizer, height, width) else ""
+                print(f"{target}  {width} x {height}{note}", flush=True)
             except MultistyleError as error:
                 failures.append(str(error))
-            bar.advance(task)
+            bar.remove_task(task)
     for failure in failures:
         say(f"error: {failure}")
     if failures:
         if len(jobs) > 1:
             say(f"{len(jobs) - len(failures)} of {len(jobs)} painted")
         raise typer.Exit(FAILURE)
+
+
+def split_region(text: str) -> tuple[Path, str]:
+    """MASK.png=MIX -> the mask's file and the mix. Raises `MultistyleError`."""
+    mask, equals, mix = text.partition("=")
+    if not (mask and equals and mix):
+        raise MultistyleError(f"a region is MASK.png=MIX, like sky.png=starry, not {text!r}")
+    return Path(mask), mix
+
+
+def region_blend(
+    stylizer: Stylizer, files: list[Path], blends: list[Tensor], default: Tensor, strength: float
+) -> Tensor | Regions:
+    """`default`, or the regions of the mask files with it as the rest. Raises `MultistyleError`."""
+    from ..blend import Regions
+    from ..render import read_mask
+
+    if not files:
+        return default
+    masks = [read_mask(file) for file in files]
+    return Regions(masks, [stylizer.blend(blend, strength) for blend, _ in zip(blends, files)], default)
+
+
+def advance(bar: Progress, task: TaskID, done: int, total: int) -> None:
+    bar.update(task, completed=done, total=total)
 
 
 def styles(
@@ -99,15 +140,3 @@ def plan(photos: list[Path], output: str) -> list[tuple[Path, Path]]:
             raise MultistyleError(f"{taken[target]} and {photo} would both be written to {target}; rename one")
         taken[target] = photo
     return jobs
-
-
-def paint(stylizer: Stylizer, blend: Tensor, photo: Path, target: Path, size: int | None) -> None:
-    """Read, resize, paint and write one picture. Raises `MultistyleError`."""
-    from ..image import read_picture, resize_image, write_image
-
-    image, alpha = read_picture(photo)
-    if size is not None:
-        image = resize_image(image, size)
-        alpha = None if alpha is None else resize_image(alpha, size)
-    write_image(target, stylizer(image, blend), alpha)
-    print(f"{target}  {image.shape[2]} x {image.shape[1]}", flush=True)
