@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from multistyle.errors import MultistyleError
 from multistyle.image import read_image, write_image
 from multistyle.network import PHOTO
-from multistyle.weights import load_weights
+from multistyle.weights import Style, load_weights
 from train.checkpoint import CheckpointError
 from train.config import ConfigError, TrainConfig, read_config
 from train.data import Photos, read_paintings
@@ -100,6 +100,18 @@ def test_a_continued_run_is_the_run_that_never_stopped(material):
     assert resumed.done == 6
     for (name, a), b in zip(whole.model.network.state_dict().items(), resumed.model.network.state_dict().values()):
         assert torch.equal(a, b), name
+
+
+def test_a_new_run_starts_from_a_models_weights_of_the_same_shape_and_painters(material):
+    first = run(material, material / "m.safetensors")
+    trainer = make_trainer(material)
+    trainer.start_from(load_weights(material / "m.safetensors"))
+    assert torch.equal(trainer.model.network.table, first.model.network.table) and trainer.done == 0
+    with pytest.raises(MultistyleError, match="cannot start from a network with"):
+        make_trainer(material, replace(CONFIG, blocks=2)).start_from(first.model)
+    renamed = replace(first.model, catalogue=[*first.model.catalogue[:2], Style("other")])
+    with pytest.raises(MultistyleError, match="cannot start from a model of photo, dots, other"):
+        trainer.start_from(renamed)
 
 
 def test_a_state_of_another_run_or_a_damaged_one_is_refused(material):

@@ -12,6 +12,7 @@ import typer
 from multistyle.device import choose_device
 from multistyle.errors import MultistyleError
 from multistyle.image import check_output, read_image, resize_image, write_image
+from multistyle.weights import load_weights
 
 from .config import read_config
 from .data import Photos, read_paintings
@@ -37,6 +38,7 @@ def fit(
     output: Annotated[Path, typer.Option("--output", "-o", help="Weight file to write.")],
     config: Annotated[Path | None, typer.Option(help="TOML recipe; see train/configs.")] = None,
     features: Annotated[list[Path] | None, typer.Option(help="VGG weights (safetensors); repeatable.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Weight file of the same painters to start a new run from.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
     """Train one network on all paintings of a folder; goes on from OUTPUT.state where there is one."""
@@ -50,9 +52,14 @@ def fit(
     say(f"{len(entries)} painters, {len(pictures)} photos, on {place}")
     objective = Objective(recipe, loss_network, [painting.to(place) for painting in paintings])
     trainer = Trainer(recipe, entries, objective, place)
-    facts = {"loss_network": [file.name for file in features or []] or "torchvision VGG-19", "torch": torch.__version__}
+    loss_names = [file.name for file in features or []] or "torchvision VGG-19"
+    facts = {"loss_network": loss_names, "torch": torch.__version__, "photos": len(pictures)}
+    if start is not None:
+        model = load_weights(start)
+        trainer.start_from(model)
+        facts["start"] = model.training
     try:
-        run_fit(trainer, pictures, output, {**facts, "photos": len(pictures)})
+        run_fit(trainer, pictures, output, facts)
     except KeyboardInterrupt:
         say("stopped; the same command goes on from here")
         raise typer.Exit(130) from None

@@ -22,7 +22,7 @@ class TrainConfig:
     at most. crop: side (px) of the square training crops, a multiple of 16. batch, steps: of the optimizer.
     learning_rate: Adam's peak, after `warmup` steps, from which it falls to 0 along a cosine; clip: largest norm of
     the gradient. The loss is content + style_weight * style + variation_weight * total variation, with the layers
-    named. widths, blocks, stem, head: of the network (`NetworkConfig`). channels_last: memory format; faster on most
+    named, plus spike_weight and shift_weight times the regularizers of those names. widths, blocks, stem, head: of the network (`NetworkConfig`). channels_last: memory format; faster on most
     machines. checkpoint_minutes, preview_steps: how often state is saved and a sheet of previews drawn.
     """
 
@@ -39,6 +39,8 @@ class TrainConfig:
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     style_weight: float = 3.0
     variation_weight: float = 1.0
+    spike_weight: float = 20.0
+    shift_weight: float = 20.0
     widths: tuple[int, int, int] = (32, 64, 128)
     blocks: int = 5
     stem: int = 9

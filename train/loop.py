@@ -24,6 +24,7 @@ from .config import TrainConfig
 from .data import Batches, Photos, hash_seed
 from .objective import Losses, Objective, draw_blends
 from .progress import Progress, say
+from .regularizers import SpikeMeter, shift_loss
 
 FREE_KEYS = {"steps", "checkpoint_minutes", "preview_steps"}  # a run may be continued with others of these
 PREVIEW_PHOTOS = 3
@@ -52,8 +53,12 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * schedule(self.done, self.config)
         self.optimizer.zero_grad(set_to_none=True)
-        losses = Losses(*(loss.mean() for loss in self.objective(self.model.network(photos, blend), photos, blend)))
-        losses.total.backward()
+        network, meter = self.model.network, SpikeMeter(self.config.crop)
+        painted = network(photos, blend, meter)
+        losses = Losses(*(loss.mean() for loss in self.objective(painted, photos, blend)))
+        half = (len(photos) + 1) // 2  # of the batch is enough for it, and it costs a second pass
+        drift = shift_loss(network, photos[:half], blend[:half], painted[:half], draws)
+        (losses.total + self.config.spike_weight * meter.penalty + self.config.shift_weight * drift).backward()
         nn.utils.clip_grad_norm_(self.model.network.parameters(), self.config.clip)
         self.optimizer.step()
         self.done += 1
@@ -80,6 +85,16 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.done = state["step"]
         return True
+
+    def start_from(self, model: Model) -> None:
+        """Take over a model's weights. Raises `MultistyleError` where its network or its painters are others."""
+        ours, theirs = self.model, model
+        if theirs.network.config != ours.network.config:
+            raise MultistyleError(f"cannot start from a network with {theirs.network.config}, not {ours.network.config}")
+        names = [[style.name for style in each.catalogue] for each in (ours, theirs)]
+        if names[0] != names[1]:
+            raise MultistyleError(f"cannot start from a model of {', '.join(names[1])}, not {', '.join(names[0])}")
+        ours.network.load_state_dict(theirs.network.state_dict())
 
     def check_finite(self) -> None:
         """Raise `MultistyleError` where a parameter has become infinite or no number."""

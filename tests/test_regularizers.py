@@ -1,0 +1,34 @@
+import torch
+
+from multistyle.network import conditional_instance_norm
+from train.regularizers import SpikeMeter, shift_loss
+
+
+def test_a_spike_below_full_size_is_measured_and_the_norm_is_the_norm():
+    meter, x = SpikeMeter(full=64), torch.randn(1, 2, 32, 32)
+    scale, shift = torch.randn(1, 2), torch.randn(1, 2)
+    assert torch.equal(meter(x, scale, shift), conditional_instance_norm(x, scale, shift))
+    assert meter.penalty == 0, "noise has no value beyond six deviations"
+    x[0, 0, 5, 5] = 1000.0
+    meter(x, scale, shift)
+    expected = ((32**2 - 1) ** 0.5 - 6) ** 2 / x.numel()  # all of a channel's deviation in one of its pixels
+    torch.testing.assert_close(meter.penalty, torch.tensor(expected), rtol=0.01, atol=0)
+    at_full_size = SpikeMeter(full=32)
+    at_full_size(x, scale, shift)
+    assert at_full_size.penalty == 0
+
+
+def test_what_moves_with_the_photo_costs_nothing_and_a_grid_costs_its_square():
+    draws, photos, blend = torch.Generator().manual_seed(0), torch.rand(2, 3, 64, 64), torch.ones(2, 1)
+
+    def grid(image, blend):
+        pattern = torch.zeros_like(image)
+        pattern[..., ::4] = 0.2
+        return image + pattern
+
+    def invert(image, blend):
+        return 1 - image
+
+    assert shift_loss(invert, photos, blend, invert(photos, blend), draws) == 0
+    loss = shift_loss(grid, photos, blend, grid(photos, blend), draws)
+    torch.testing.assert_close(loss, torch.tensor(0.2**2 / 2), rtol=0.1, atol=0)  # half of the columns differ

@@ -1,0 +1,107 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from multistyle.network import conditional_instance_norm
+from multistyle.steady import Camera, Denoiser, SmoothNorm, Steady, is_cut, luminance, shift
+from multistyle.stylize import Stylizer
+
+STEP = 1 / 25
+
+
+@pytest.fixture
+def stylizer(model) -> Stylizer:
+    return Stylizer(model, device="cpu")
+
+
+@pytest.fixture
+def scene() -> torch.Tensor:
+    """(3, 96, 160), of smooth random spots, small and large."""
+    small, large = (F.interpolate(torch.rand(1, 3, *size), (96, 160), mode="bicubic")[0] for size in ((24, 40), (3, 5)))
+    return ((small + large) / 2).clamp(0, 1)
+
+
+def test_statistics_are_the_first_frames_and_then_follow_with_the_time_constant():
+    norm, scale, shift_ = SmoothNorm(), torch.ones(1, 2), torch.zeros(1, 2)
+    first, second = torch.rand(1, 2, 6, 6), 3 + torch.rand(1, 2, 6, 6)
+    norm.begin(0)
+    torch.testing.assert_close(norm(first, scale, shift_), conditional_instance_norm(first, scale, shift_))
+    for _ in range(5):
+        norm.begin(0.1)
+        painted = norm(second, scale, shift_)
+    expected = torch.lerp(second.mean((2, 3)), first.mean((2, 3)), torch.tensor(-1.0).exp())  # after one constant, 0.5 s
+    torch.testing.assert_close(norm.statistics[0][0], expected)
+    assert painted.mean() > 1, "normalized by statistics that lag behind"
+    norm.begin(1000)
+    torch.testing.assert_close(norm(second, scale, shift_), conditional_instance_norm(second, scale, shift_))
+
+
+def test_the_first_frame_is_painted_as_a_photo_and_a_cut_starts_afresh(stylizer, scene):
+    steady, other = Steady(stylizer), scene.flip(1).roll(31, 2)
+    torch.testing.assert_close(steady(scene), stylizer(scene))
+    steady((scene * 0.9 + 0.02), time=STEP)
+    torch.testing.assert_close(steady(other, time=2 * STEP), stylizer(other))
+    small = scene[:, :50, :70]
+    torch.testing.assert_close(steady(small, time=3 * STEP), stylizer(small))
+
+
+def test_cuts_are_other_scenes_not_motion_light_or_noise(scene):
+    assert is_cut(scene, scene.flip(1).roll(31, 2)) and is_cut(scene, torch.zeros_like(scene))
+    assert is_cut(scene / 8, scene.flip(1).roll(31, 2) / 8), "dark scenes count as bright ones do"
+    for same in (scene, scene.roll(20, 2), scene * 0.7, (scene + 0.05 * torch.randn_like(scene)).clamp(0, 1)):
+        assert not is_cut(scene, same)
+
+
+@pytest.mark.parametrize("velocity", [(0, 0), (0, 1), (-1, 3), (0.5, -1.25), (0, 0.125)])
+def test_the_camera_is_followed_to_an_eighth_of_a_pixel_and_without_drift(velocity):
+    fine = F.interpolate(torch.rand(1, 3, 60, 96), scale_factor=16, mode="bicubic")[0].clamp(0, 1)  # 8 steps a pixel
+    camera, total = Camera(), [0, 0]
+    for index in range(9):
+        top, left = (round(8 * (25 - v * index)) for v in velocity)
+        view = F.interpolate(fine[None, :, top : top + 8 * 64, left : left + 8 * 96], (64, 96), mode="area")[0]
+        moved = camera.follow(luminance((view + 0.01 * torch.randn_like(view)).clamp(0, 1)))
+        total = [a + b for a, b in zip(total, moved)]
+    assert camera.position == pytest.approx([8 * v for v in velocity], abs=1 / 8)
+    assert tuple(total) == camera.cell
+
+
+def test_a_pan_by_whole_pixels_does_not_change_the_strokes(stylizer, scene):
+    steady, inside, changes = Steady(stylizer), (slice(None), slice(24, -24), slice(24, -24)), {}
+    views = [scene[:, :, 3 * index : 3 * index + 128] for index in range(6)]
+    for name, painted in {
+        "each": [stylizer(view) for view in views],
+        "steady": [steady(view, time=index * STEP) for index, view in enumerate(views)],
+    }.items():
+        pairs = zip(painted, painted[1:])
+        changes[name] = max(float((a[:, :, 3:][inside] - b[:, :, :-3][inside]).abs().mean()) for a, b in pairs)
+    assert changes["steady"] < changes["each"] / 2
+
+
+def test_noise_is_averaged_where_nothing_moves_and_motion_leaves_no_ghost(scene):
+    denoiser, background = Denoiser(), 0.5 * scene
+    noise = [0.015 * torch.randn_like(scene) for _ in range(20)]
+    calm = [denoiser((background + n).clamp(0, 1), (0, 0)) for n in noise]
+    before = (noise[-1] - noise[-2]).abs().mean()
+    assert (calm[-1] - calm[-2]).abs().mean() < before / 4
+    assert (calm[-1] - background).abs().mean() < 0.5 * noise[-1].abs().mean()
+    passing = background.clone()
+    passing[:, 40:60, 40:60] = 1
+    assert torch.equal(denoiser(passing, (0, 0))[:, 43:57, 43:57], passing[:, 43:57, 43:57])
+    gone = denoiser(background, (0, 0))
+    assert (gone - background)[:, 43:57, 43:57].abs().max() < 1e-6
+
+
+def test_a_shift_there_and_back_is_the_picture(scene):
+    there = shift(scene, (0.25, -0.5))
+    inside = (slice(None), slice(8, -8), slice(8, -8))
+    assert (shift(there, (-0.25, 0.5)) - scene)[inside].abs().mean() < 0.002
+    assert torch.equal(shift(scene, (0.0, 0.0)), scene)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (9, 31)])
+def test_any_size_and_photo_is_the_frame_itself(stylizer, size):
+    steady = Steady(stylizer)
+    for index in range(3):
+        frame = torch.rand(3, *size)
+        assert steady(frame, time=index * STEP).shape == frame.shape
+        torch.testing.assert_close(steady(frame, "photo", time=index * STEP), frame)
