@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import os
 import warnings
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from .atomic import atomic, check_place
 from .errors import ImageError
 
 WITH_ALPHA = {".png", ".webp", ".tif", ".tiff", ".avif"}  # formats written here that can hold transparency
@@ -176,12 +176,7 @@ def check_output(path: str | Path) -> None:
     if path.suffix.lower() not in WRITABLE:
         known = ", ".join(sorted(WRITABLE))
         raise ImageError(f"cannot tell the format of {path}; its name should end in one of {known}")
-    if path.is_dir():
-        raise ImageError(f"cannot write {path}: it is a folder; end its name with / to write into it")
-    if not path.parent.is_dir():
-        raise ImageError(f"cannot write {path}: there is no folder {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise ImageError(f"cannot write {path}: the folder {path.parent} is not writable")
+    check_place(path, ImageError)
 
 
 def write_image(path: str | Path, image: Tensor, alpha: Tensor | None = None) -> None:
@@ -201,11 +196,11 @@ def write_image(path: str | Path, image: Tensor, alpha: Tensor | None = None) ->
         image = _as(image, torch.float32)
         image = torch.cat([image, alpha]) if path.suffix.lower() in WITH_ALPHA else lay_on_white(image, alpha)
     array = _as(image.float() if image.is_floating_point() else image, torch.uint8).permute(1, 2, 0).numpy()
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    format = Image.registered_extensions()[path.suffix.lower()]
+    encoded = io.BytesIO()  # not the file itself: Pillow can miss that a disk became full
     try:
-        Image.fromarray(np.ascontiguousarray(array)).save(temporary, **SAVE_OPTIONS.get(path.suffix.lower(), {}))
-        temporary.replace(path)
+        Image.fromarray(np.ascontiguousarray(array)).save(encoded, format, **SAVE_OPTIONS.get(path.suffix.lower(), {}))
     except (OSError, ValueError) as error:
-        raise ImageError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise ImageError(f"cannot write {path}: {error}") from error
+    with atomic(path, ImageError) as temporary:
+        temporary.write_bytes(encoded.getbuffer())

@@ -8,7 +8,6 @@ people). The tensors are the network's state, loaded strictly. Nothing is ever u
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from .atomic import atomic
 from .errors import WeightsError
 from .network import PHOTO, NetworkConfig, StyleNetwork
 
@@ -79,14 +79,8 @@ def save_weights(file: str | Path, model: Model) -> None:
         "training": json.dumps(model.training, ensure_ascii=False),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
+    with atomic(file, WeightsError) as temporary:
         temporary.write_bytes(save(tensors, metadata))
-        temporary.replace(file)
-    except OSError as error:
-        raise WeightsError(f"cannot write {file}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_weights(file: str | Path | None = None) -> Model:

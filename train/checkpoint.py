@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from multistyle.atomic import atomic
 from multistyle.errors import MultistyleError
 
 
@@ -18,14 +18,8 @@ class CheckpointError(MultistyleError):
 
 def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, strings, lists and dicts of these) under a temporary name, then rename it."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
+    with atomic(file, CheckpointError) as temporary:
         torch.save(state, temporary)
-        temporary.replace(file)
-    except OSError as error:
-        raise CheckpointError(f"cannot write {file}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(file: Path, config: dict[str, Any], free: set[str]) -> dict[str, Any] | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from .folder import folder
+from .sequence import sequence, sheet
 from .stylize import styles, stylize
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (stylize, styles):
+for command in (stylize, styles, folder, sequence, sheet):
     app.command()(command)
 
 

@@ -1,0 +1,58 @@
+"""The command `folder`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import MultistyleError
+from .common import FAILURE, USAGE, Device, Precision, Strength, Weights
+from .common import check_size, failing_with, prepare, progress_bar, say
+
+RANDOM = "random"
+
+
+def folder(
+    source: Annotated[Path, typer.Argument(metavar="IN_DIR", help="Folder of pictures; those inside it too.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Folder to paint into, made if missing.")],
+    mix: Annotated[
+        str | None,
+        typer.Option(metavar="MIX", help="As for stylize; or random: one for each picture, listed in blends.csv."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of --mix random; another number, other mixes; default: 0.")] = None,
+    strength: Strength = 1.0,
+    size: Annotated[int | None, typer.Option(help="Longer side of the paintings in pixels; default: as it is.")] = None,
+    weights: Weights = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> None:
+    """Paint a folder, going on where it was stopped: multistyle folder photos paintings --mix random --seed 7"""
+    from ..blend import describe
+    from ..folder import paint_folder, plan_folder
+
+    with failing_with(USAGE):
+        check_size(size)
+        if seed is not None and mix != RANDOM:
+            raise MultistyleError("--seed is for --mix random; add that, or leave --seed out")
+        plan = plan_folder(source, target)
+    stylizer, blends = prepare(weights, device, precision, [] if mix in (None, RANDOM) else [mix])
+    blend = blends[0] if blends else None
+    with failing_with(USAGE):
+        mixed = describe(stylizer.blend(blend, strength), stylizer.names)
+        outcomes = paint_folder(stylizer, plan, blend, strength, size, seed or 0 if mix == RANDOM else None)
+    print(f"mix {RANDOM if mix == RANDOM else mixed}", flush=True)
+    failures = []
+    with failing_with(FAILURE), progress_bar() as bar:
+        task = bar.add_task("", total=len(plan.jobs))
+        for outcome in outcomes:
+            if outcome.error:
+                failures.append(str(outcome.error))
+            bar.update(task, advance=1, description=f"{outcome.job.name}  {bar.tasks[0].speed or 0:.1f}/s")
+    for failure in failures:
+        say(f"error: {failure}")
+    there = f", {plan.done} there already" if plan.done else ""
+    print(f"{len(plan.jobs) - len(failures)} of {len(plan.jobs)} painted into {target}{there}", flush=True)
+    if failures:
+        raise typer.Exit(FAILURE)

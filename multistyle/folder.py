@@ -1,0 +1,244 @@
+"""Paint whole folders: bad files stop nothing, and a run that was stopped goes on where it was.
+
+(A painting appears complete or not at all, so one that is there is done.)
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .atomic import remove_stale
+from .blend import Blend, describe
+from .errors import MultistyleError
+from .image import HEIF, WRITABLE, Picture, read_picture, resize_image, write_image
+from .record import BlendRecord, draw_mix
+from .render import Render
+from .stylize import Stylizer
+
+PICTURES = WRITABLE | HEIF | {".gif", ".jfif", ".jp2", ".tga"}  # the files of a folder taken for pictures
+CPU_BATCH, GPU_BATCH = 4, 16  # pictures painted together, where they have BATCH_PIXELS at most
+BATCH_PIXELS = 512 * 512  # a picture above it takes the room of several
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class Job(NamedTuple):
+    """One picture. name: relative to the input folder, with forward slashes; photo: its file; target: its painting."""
+
+    name: str
+    photo: Path
+    target: Path
+
+
+class FolderPlan(NamedTuple):
+    """What is left to paint into the folder `target`, by name; done: how many paintings are there already."""
+
+    target: Path
+    jobs: list[Job]
+    done: int
+
+
+class Outcome(NamedTuple):
+    """A picture that is through: painted, or, where `error` is given, not."""
+
+    job: Job
+    error: MultistyleError | None
+
+
+class _Reading(NamedTuple):
+    job: Job
+    picture: Future[Picture]
+
+    @property
+    def shape(self) -> torch.Size | None:
+        """Shape (3, H, W) once it is read; None for a picture that cannot be."""
+        return None if self.picture.exception() else self.picture.result().image.shape
+
+
+def plan_folder(source: str | Path, target: str | Path) -> FolderPlan:
+    """Find the pictures in the folder `source` and the folders in it, and which of them `target` does not have yet.
+
+    Paintings keep their photo's relative name; a suffix that cannot be written becomes .png. Hidden files are passed
+    over. Writes nothing. Raises `MultistyleError` where source is no folder or has no pictures, where target is inside
+    it or cannot be written, and where two photos would be written to one file.
+    """
+    source, target = Path(source).resolve(), Path(target).resolve()  # links would hide that one is inside the other
+    _check_folders(source, target)
+    photos = list(_walk(source))
+    if not photos:
+        raise MultistyleError(f"there are no pictures in {source}; known suffixes: {', '.join(sorted(PICTURES))}")
+    jobs: dict[Path, Job] = {}
+    for photo in photos:
+        name = photo.relative_to(source)
+        painting = target / (name if name.suffix.lower() in WRITABLE else name.with_suffix(".png"))
+        if painting in jobs:
+            raise MultistyleError(f"{jobs[painting].photo} and {photo} would both be written to {painting}; rename one")
+        if painting.is_relative_to(source):
+            raise MultistyleError(f"{photo} would be written to {painting}, among the photos; choose another folder")
+        jobs[painting] = Job(name.as_posix(), photo, painting)
+    left = [job for job in jobs.values() if not job.target.is_file()]
+    return FolderPlan(target, left, len(jobs) - len(left))
+
+
+def _check_folders(source: Path, target: Path) -> None:
+    if not source.is_dir():
+        raise MultistyleError(f"{source} is a file, not a folder" if source.exists() else f"no folder {source}")
+    if target.is_relative_to(source):
+        raise MultistyleError(f"the output folder {target} is inside the input folder {source}; choose one outside it")
+    there = next(path for path in (target, *target.parents) if path.exists())
+    if not there.is_dir():
+        raise MultistyleError(f"cannot write into {target}: {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise MultistyleError(f"cannot write into {target}: {there} is not writable")
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    def fail(error: OSError) -> None:
+        raise MultistyleError(f"cannot read {error.filename}: {error.strerror}") from error
+
+    for place, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in PICTURES:
+                yield Path(place, name)
+
+
+def paint_folder(
+    stylizer: Stylizer,
+    plan: FolderPlan,
+    blend: Blend | None = None,
+    strength: float = 1.0,
+    size: int | None = None,
+    seed: int | None = None,
+) -> Iterator[Outcome]:
+    """Paint what is left of `plan` (from `plan_folder`); yields an `Outcome` for each picture as it is through.
+
+    blend: one for all pictures, as in a `Stylizer` call. strength: in [0, 1]. size: the paintings' longer side in px;
+    None: the photo's. seed: paints each picture in a mix of its own instead (see `draw_mix`; blend is not used), and
+    records painting and mix in blends.csv in the output folder; the recorded mix includes the strength.
+
+    Reading and writing go on in threads while the network runs; a few pictures for each are in memory at a time. What
+    a killed run left half-written is removed first. Raises `BlendError` at once, and while working `MultistyleError`
+    where the disk is full or the record cannot be written; a picture that fails otherwise is an `Outcome`.
+    """
+    fixed = stylizer.blend(blend, strength)
+    if seed is None:
+        return _run(stylizer, plan, size, lambda job: fixed)
+    record = BlendRecord(plan.target)
+
+    def draw(job: Job) -> Tensor:
+        mix = describe(stylizer.blend(draw_mix(stylizer.names, seed, job.name), strength), stylizer.names)
+        record.add(job.target, mix)
+        return stylizer.blend(mix)  # as it is recorded, rounded
+
+    return _run(stylizer, plan, size, draw, record)
+
+
+def _run(
+    stylizer: Stylizer,
+    plan: FolderPlan,
+    size: int | None,
+    blend_for: Callable[[Job], Tensor],
+    record: BlendRecord | None = None,
+) -> Iterator[Outcome]:
+    _make_folder(plan.target)
+    remove_stale(plan.target)
+    if record:
+        record.tidy()
+    limit = CPU_BATCH if stylizer.device.type == "cpu" else GPU_BATCH
+    workers = min(8, os.cpu_count() or 1)
+    ahead = 2 * workers  # enough that they never wait for the network, and a bound on what is in memory
+    writing: deque[tuple[Job, Future]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for batch in _batches(_read_ahead(pool, plan.jobs, size, ahead), limit):
+            if batch[0].shape is None:
+                writing.extend(batch)
+            else:
+                painted = _paint(stylizer, batch, [blend_for(reading.job) for reading in batch])
+                writing.extend((reading.job, pool.submit(_write, reading, one)) for reading, one in zip(batch, painted))
+            while len(writing) > ahead:
+                yield _outcome(*writing.popleft())
+        while writing:
+            yield _outcome(*writing.popleft())
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if record:
+        record.tidy()
+
+
+def _read_ahead(pool: ThreadPoolExecutor, jobs: Iterable[Job], size: int | None, ahead: int) -> Iterator[_Reading]:
+    readings: deque[_Reading] = deque()
+    for job in jobs:
+        readings.append(_Reading(job, pool.submit(_read, job.photo, size)))
+        if len(readings) > ahead:
+            yield readings.popleft()
+    while readings:
+        yield readings.popleft()
+
+
+def _batches(readings: Iterable[_Reading], limit: int) -> Iterator[list[_Reading]]:
+    """Consecutive pictures of one shape, as many as may be painted together; those that failed, likewise."""
+    batch: list[_Reading] = []
+    for reading in readings:
+        shape = reading.shape
+        room = limit if shape is None else min(limit, limit * BATCH_PIXELS // (shape[1] * shape[2]))
+        if batch and (shape != batch[0].shape or len(batch) >= room):
+            yield batch
+            batch = []
+        batch.append(reading)
+    if batch:
+        yield batch
+
+
+def _read(photo: Path, size: int | None) -> Picture:
+    if size is None:
+        return read_picture(photo, torch.uint8)  # all there is in most photos, in a quarter of the memory
+    return Picture(*(None if part is None else resize_image(part, size) for part in read_picture(photo)))
+
+
+def _paint(stylizer: Stylizer, batch: list[_Reading], blends: list[Tensor]) -> list[Tensor | MultistyleError]:
+    """Paint pictures of one shape together, or one by one where they do not fit in memory together."""
+    pictures = [reading.picture.result() for reading in batch]
+    try:
+        if len(batch) == 1:
+            return [Render(blends[0]).paint(stylizer, pictures[0]).image]
+        images = torch.stack([picture.image for picture in pictures])
+        images = images / 255 if images.dtype == torch.uint8 else images
+        return list((stylizer(images, torch.stack(blends)) * 255).round().byte())
+    except MultistyleError as error:
+        if len(batch) == 1:
+            return [error]
+        return [_paint(stylizer, [reading], [blend])[0] for reading, blend in zip(batch, blends)]
+
+
+def _write(reading: _Reading, painted: Tensor | MultistyleError) -> None:
+    if isinstance(painted, MultistyleError):
+        raise MultistyleError(f"cannot paint {reading.job.photo}: {painted}")
+    _make_folder(reading.job.target.parent)
+    write_image(reading.job.target, painted, reading.picture.result().alpha)
+
+
+def _outcome(job: Job, future: Future) -> Outcome:
+    try:
+        future.result()
+    except MultistyleError as error:
+        if getattr(error.__cause__, "errno", None) in DISK_FULL:  # no other picture would fare better
+            raise
+        return Outcome(job, error)
+    return Outcome(job, None)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MultistyleError(f"cannot make the folder {folder}: {error.strerror}") from error

@@ -1,0 +1,252 @@
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+from PIL import Image, ImageSequence
+from typer.testing import CliRunner
+
+from multistyle.cli.sequence import sequence, sheet
+from multistyle.errors import BlendError, ImageError, MultistyleError
+from multistyle.image import read_image, write_image
+from multistyle.sequence import blend_path, check_sequence, paint_sequence, write_sequence
+from multistyle.sheet import arrange_sheet, corner_sheet, paint_sheet, style_sheet
+from multistyle.stylize import Stylizer
+
+
+@pytest.fixture
+def stylizer(model) -> Stylizer:
+    return Stylizer(model, "cpu")
+
+
+@pytest.fixture
+def photo(tmp_path):
+    write_image(tmp_path / "photo.png", torch.rand(3, 17, 23))
+    return tmp_path / "photo.png"
+
+
+def test_a_path_goes_evenly_through_its_corners():
+    corners = torch.eye(3)
+    path = blend_path(corners, 9)
+    assert torch.equal(path[[0, 4, 8]], corners)
+    torch.testing.assert_close(path[1], torch.tensor([0.75, 0.25, 0]))
+    torch.testing.assert_close((path[1:] - path[:-1]).norm(dim=1), torch.full((8,), 2**0.5 / 4))
+    path = blend_path(torch.rand(4, 7).softmax(1), 50)
+    assert path.shape == (50, 7) and path.min() >= 0
+    torch.testing.assert_close(path.sum(1), torch.ones(50))
+
+
+def test_short_paths():
+    corners = torch.eye(4)
+    assert torch.equal(blend_path(corners, 1), corners[:1])
+    assert torch.equal(blend_path(corners, 2), corners[[0, 3]])
+    with pytest.raises(MultistyleError, match="at least 1 frame"):
+        blend_path(corners, 0)
+    with pytest.raises(MultistyleError, match="at least 2 ends"):
+        blend_path(corners[:1], 5)
+
+
+def test_frames_are_the_librarys(stylizer):
+    photo = torch.rand(3, 12, 16)
+    frames = list(paint_sequence(stylizer, photo, blend_path(torch.eye(4)[:2], 3)))
+    assert torch.equal(frames[0], photo)
+    torch.testing.assert_close(frames[1], stylizer(photo, "photo=1,starry=1"))
+    torch.testing.assert_close(frames[2], stylizer(photo, "starry"))
+    with pytest.raises(ImageError):
+        paint_sequence(stylizer, photo * 255, torch.eye(4))
+
+
+def greys(count: int) -> list[torch.Tensor]:
+    return [torch.full((3, 17, 23), level) for level in torch.linspace(0, 1, count).tolist()]
+
+
+def test_a_gif_has_every_frame_in_order_and_loops(tmp_path):
+    write_sequence(tmp_path / "a.gif", iter(greys(6)))
+    with Image.open(tmp_path / "a.gif") as opened:
+        assert opened.info["loop"] == 0 and opened.info["duration"] == 50 and opened.size == (23, 17)
+        levels = [frame.convert("L").getpixel((5, 5)) for frame in ImageSequence.Iterator(opened)]
+    assert levels == [0, 51, 102, 153, 204, 255]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gif"]
+
+
+def test_an_mp4_has_every_frame_in_order(tmp_path):
+    av = pytest.importorskip("av")
+    write_sequence(tmp_path / "a.mp4", iter(greys(6)))
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        stream = container.streams.video[0]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        assert stream.average_rate == Fraction(20) and stream.pix_fmt == "yuv420p"
+    assert [frame.shape for frame in frames] == [(18, 24, 3)] * 6
+    assert all(abs(float(frame.mean()) - level) < 3 for frame, level in zip(frames, (0, 51, 102, 153, 204, 255)))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_an_mp4_keeps_colours(tmp_path):
+    av = pytest.importorskip("av")
+    colours = torch.tensor([[0.9, 0.1, 0.1], [0.1, 0.8, 0.2], [0.2, 0.3, 0.9]])
+    write_sequence(tmp_path / "a.mp4", (colour[:, None, None].expand(3, 16, 16) for colour in colours))
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        for frame, colour in zip(container.decode(video=0), colours, strict=True):
+            assert frame.colorspace == frame.color_range == 1  # BT.709, and says so
+            got = torch.from_numpy(frame.to_ndarray(format="rgb24")).float().mean((0, 1)) / 255
+            assert (got - colour).abs().max() < 0.03
+
+
+@pytest.mark.parametrize("name", ["frames", "frames/", "made/"])
+def test_a_folder_gets_numbered_pngs(tmp_path, name):
+    (tmp_path / "made").mkdir()
+    frames = [torch.randint(0, 256, (3, 6, 5)) / 255 for _ in range(3)]
+    write_sequence(f"{tmp_path}/{name}", iter(frames))
+    for number, frame in enumerate(frames, start=1):
+        assert torch.equal(read_image(tmp_path / name / f"000{number}.png"), frame)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.mp4"])
+def test_a_sequence_that_fails_leaves_what_was_there(tmp_path, name):
+    if name.endswith("mp4"):
+        pytest.importorskip("av")
+
+    def failing():
+        yield torch.rand(3, 16, 16)
+        raise MultistyleError("memory ended")
+
+    (tmp_path / name).write_text("before")
+    with pytest.raises(MultistyleError, match="memory ended"):
+        write_sequence(tmp_path / name, failing())
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "before"
+
+
+def test_impossible_outputs_are_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for name, message in {
+        "a.avi": "name a .gif, a .mp4",
+        "none/a.gif": "there is no folder",
+        "none/frames": "there is no folder",
+        "file": "it is a file",
+        "": "is not empty",
+    }.items():
+        with pytest.raises(MultistyleError, match=message):
+            check_sequence(tmp_path / name)
+
+
+def test_without_pyav_an_mp4_says_what_to_install_and_a_gif_works(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    check_sequence(tmp_path / "a.gif")
+    with pytest.raises(MultistyleError, match=r"pip install 'multistyle\[video\]'"):
+        check_sequence(tmp_path / "a.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_pyav_is_loaded_only_when_needed():
+    code = "import sys, multistyle.sequence, multistyle.sheet; assert 'av' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0
+
+
+def test_a_sheet_of_styles_shows_each_once(stylizer):
+    photo = torch.rand(3, 20, 40)
+    cells = style_sheet(stylizer)
+    assert [len(row) for row in cells] == [2, 2]
+    assert [cell.label for row in cells for cell in row] == stylizer.names
+    page = arrange_sheet(cells, paint_sheet(stylizer, photo, cells))
+    assert torch.equal(page[:, 2:22, 2:42], photo)
+    torch.testing.assert_close(page[:, 2:22, 44:84], stylizer(photo, "starry"))
+    assert page.shape == (3, 2 + 2 * (20 + 4 + 2), 2 + 2 * 42) and page.min() >= 0 and page.max() <= 1
+    named = style_sheet(stylizer, ["wave", "starry"])
+    assert [[cell.label for cell in row] for row in named] == [["wave", "starry"]]
+    with pytest.raises(BlendError, match="did you mean wave"):
+        style_sheet(stylizer, ["wav"])
+
+
+@pytest.mark.parametrize("count, shape", [(2, [5]), (3, [1, 2, 3, 4, 5]), (4, [5] * 5)])
+def test_a_sheet_of_corners_has_them_at_its_corners_and_even_blends_between(stylizer, count, shape):
+    corners = torch.eye(4)[:count]
+    cells = corner_sheet(stylizer, corners)
+    assert [len(row) for row in cells] == shape
+    at = {2: [(0, 0), (0, 4)], 3: [(0, 0), (4, 0), (4, 4)], 4: [(0, 0), (0, 4), (4, 0), (4, 4)]}[count]
+    for (row, column), corner, name in zip(at, corners, stylizer.names):
+        assert torch.equal(cells[row][column].blend, corner) and cells[row][column].label == name
+    assert sum(bool(cell.label) for row in cells for cell in row) == count
+    blends = torch.stack([cell.blend for row in cells for cell in row])
+    torch.testing.assert_close(blends.sum(1), torch.ones(len(blends)))
+    torch.testing.assert_close(blends.mean(0)[:count], torch.full((count,), 1 / count))
+    assert len(blends.unique(dim=0)) == (len(blends) if count < 4 else 25)
+
+
+def test_a_triangle_is_centred_and_the_rest_is_white(stylizer):
+    cells = corner_sheet(stylizer, torch.eye(4)[1:])
+    page = arrange_sheet(cells, torch.zeros(15, 3, 32, 32))
+    dark = page[0] == 0
+    assert torch.equal(dark[:32], dark[:32].flip(1)) and dark[1:33].sum() == 32 * 32
+    assert page[:, :30, :40].eq(1).all()
+
+
+def test_labels_are_there_and_fit(stylizer):
+    cells = [[style_sheet(stylizer)[0][0]._replace(label=text) for text in ("", "starry", "a very long name " * 9)]]
+    page = arrange_sheet(cells, torch.ones(3, 3, 64, 64))
+    below = page[0, 66:72]
+    assert below[:, 2:66].eq(1).all() and below[:, 68:132].lt(0.5).any()
+    assert below[:, 132:134].eq(1).all() and below[:, -2:].eq(1).all()
+
+
+@pytest.fixture
+def run(weight_file):
+    app = typer.Typer()
+    app.command()(sequence)
+    app.command()(sheet)
+
+    def run(*arguments):
+        return CliRunner().invoke(app, [*map(str, arguments), "--weights", str(weight_file)], catch_exceptions=False)
+
+    return run
+
+
+def test_the_sequence_command(run, photo, tmp_path, stylizer):
+    path = ["--from", "photo", "--via", "wave", "--to", "starry", "--frames", 5]
+    result = run("sequence", photo, tmp_path / "out", *path)
+    assert result.exit_code == 0, result.output
+    image = read_image(photo)
+    assert len(list((tmp_path / "out").iterdir())) == 5
+    for number, mix in {1: "photo", 2: "photo=1,wave=1", 3: "wave", 5: "starry"}.items():
+        assert (read_image(tmp_path / "out" / f"000{number}.png") - stylizer(image, mix)).abs().max() <= 0.6 / 255
+
+
+def test_the_sheet_command(run, photo, tmp_path):
+    for arguments in ([], ["--styles", "wave, starry"], ["--corners", "wave", "--corners", "starry=1,scream=1"]):
+        result = run("sheet", photo, tmp_path / "sheet.png", "--size", 16, *arguments)
+        assert result.exit_code == 0, result.output
+        count = {0: 4, 2: 2, 4: 5}[len(arguments)]
+        size = read_image(tmp_path / "sheet.png").shape
+        assert f"{size[2]} x {size[1]}, {count} paintings" in result.stdout
+
+
+ENDS = ["--from", "starry", "--to", "wave", "--frames"]
+
+
+@pytest.mark.parametrize(
+    "command, output, options, message",
+    [
+        ("sequence", "a.gif", [*ENDS, "0"], "at least 1 frame"),
+        ("sequence", "a.avi", [*ENDS, "2"], ".gif"),
+        ("sequence", "a.gif", [*ENDS, "2", "--via", "stary"], "did you mean starry?"),
+        ("sequence", "a.gif", [*ENDS, "2", "--size", "0"], "at least 1 pixel"),
+        ("sheet", "photo.png", [], "is the photo itself"),
+        ("sheet", "a.gif", [], "should end in one of"),
+        ("sheet", "a.png", ["--styles", "wav"], "did you mean wave?"),
+        ("sheet", "a.png", ["--corners", "wave"], "2, 3 or 4 corners"),
+        ("sheet", "a.png", ["--corners", "wave", "--corners", "photo", "--styles", "wave"], "leave one out"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(run, photo, tmp_path, command, output, options, message):
+    before = sorted(tmp_path.iterdir())
+    result = run(command, photo, tmp_path / output, *options)
+    assert result.exit_code == 2 and message in result.stderr and result.stderr.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_photo_that_cannot_be_read_is_exit_1(run, tmp_path):
+    result = run("sequence", tmp_path / "none.jpg", tmp_path / "a.gif", *ENDS, 2)
+    assert result.exit_code == 1 and result.stderr.count("\n") == 1 and not (tmp_path / "a.gif").exists()
