@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from multistyle.color import luminance
 from train.losses import Grams
 
 STRIDE = 4  # of the network's coarsest features: its upsampling could leave energy at multiples of 1/4 cycle a pixel
@@ -78,8 +79,3 @@ def border_score(image: Tensor) -> float:
     inside = torch.zeros_like(grey, dtype=torch.bool)
     inside[BORDER:-BORDER, BORDER:-BORDER] = True
     return float((gradient[~inside].mean() + 1e-4) / (gradient[inside].mean() + 1e-4))
-
-
-def luminance(image: Tensor) -> Tensor:
-    """Rec. 709 luma of (3, H, W) in [0, 1]: (H, W)."""
-    return torch.einsum("chw,c->hw", image, torch.tensor([0.2126, 0.7152, 0.0722]))

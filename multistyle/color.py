@@ -1,4 +1,4 @@
-"""Keep a photo's colours: lightness from the painting, the rest from the photo, in a perceptual space."""
+"""Colour spaces, and keeping a photo's colours: lightness from the painting, the rest from the photo."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ TO_LAB = torch.tensor(
     ]
 )
 GAMUT_STEPS = 8  # of bisection: chroma is found to 1/256
+
+
+def luminance(image: Tensor) -> Tensor:
+    """Rec. 709 luma of (3, H, W) in [0, 1]: (H, W)."""
+    return torch.einsum("chw,c->hw", image, image.new_tensor([0.2126, 0.7152, 0.0722]))
 
 
 def keep_colors(painting: Tensor, photo: Tensor) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import torch
 
 from .errors import DeviceError
@@ -42,3 +45,14 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     if name == "bfloat16" and device.type == "cuda" and not native:
         raise DeviceError(f"{torch.cuda.get_device_name(device)} has no bfloat16; use --precision float16 or float32")
     return PRECISIONS[name]
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can be had on `device` now; where the system does not say, half of the machine's memory."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    meminfo = Path("/proc/meminfo")
+    if meminfo.is_file():
+        lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

@@ -118,12 +118,14 @@ def paint_folder(
     strength: float = 1.0,
     size: int | None = None,
     seed: int | None = None,
+    keep_colors: bool = False,
 ) -> Iterator[Outcome]:
     """Paint what is left of `plan` (from `plan_folder`); yields an `Outcome` for each picture as it is through.
 
     blend: one for all pictures, as in a `Stylizer` call. strength: in [0, 1]. size: the paintings' longer side in px;
     None: the photo's. seed: paints each picture in a mix of its own instead (see `draw_mix`; blend is not used), and
-    records painting and mix in blends.csv in the output folder; the recorded mix includes the strength.
+    records painting and mix in blends.csv in the output folder; the recorded mix includes the strength. keep_colors:
+    see `Render`.
 
     Reading and writing go on in threads while the network runs; a few pictures for each are in memory at a time. What
     a killed run left half-written is removed first. Raises `BlendError` at once, and while working `MultistyleError`
@@ -131,7 +133,7 @@ def paint_folder(
     """
     fixed = stylizer.blend(blend, strength)
     if seed is None:
-        return _run(stylizer, plan, size, lambda job: fixed)
+        return _run(stylizer, plan, size, keep_colors, lambda job: fixed)
     record = BlendRecord(plan.target)
 
     def draw(job: Job) -> Tensor:
@@ -139,13 +141,14 @@ def paint_folder(
         record.add(job.target, mix)
         return stylizer.blend(mix)  # as it is recorded, rounded
 
-    return _run(stylizer, plan, size, draw, record)
+    return _run(stylizer, plan, size, keep_colors, draw, record)
 
 
 def _run(
     stylizer: Stylizer,
     plan: FolderPlan,
     size: int | None,
+    keep_colors: bool,
     blend_for: Callable[[Job], Tensor],
     record: BlendRecord | None = None,
 ) -> Iterator[Outcome]:
@@ -153,7 +156,7 @@ def _run(
     remove_stale(plan.target)
     if record:
         record.tidy()
-    limit = CPU_BATCH if stylizer.device.type == "cpu" else GPU_BATCH
+    limit = 1 if keep_colors else CPU_BATCH if stylizer.device.type == "cpu" else GPU_BATCH
     workers = min(8, os.cpu_count() or 1)
     ahead = 2 * workers  # enough that they never wait for the network, and a bound on what is in memory
     writing: deque[tuple[Job, Future]] = deque()
@@ -163,7 +166,7 @@ def _run(
             if batch[0].shape is None:
                 writing.extend(batch)
             else:
-                painted = _paint(stylizer, batch, [blend_for(reading.job) for reading in batch])
+                painted = _paint(stylizer, batch, [blend_for(reading.job) for reading in batch], keep_colors)
                 writing.extend((reading.job, pool.submit(_write, reading, one)) for reading, one in zip(batch, painted))
             while len(writing) > ahead:
                 yield _outcome(*writing.popleft())
@@ -205,19 +208,21 @@ def _read(photo: Path, size: int | None) -> Picture:
     return Picture(*(None if part is None else resize_image(part, size) for part in read_picture(photo)))
 
 
-def _paint(stylizer: Stylizer, batch: list[_Reading], blends: list[Tensor]) -> list[Tensor | MultistyleError]:
+def _paint(
+    stylizer: Stylizer, batch: list[_Reading], blends: list[Tensor], keep_colors: bool
+) -> list[Tensor | MultistyleError]:
     """Paint pictures of one shape together, or one by one where they do not fit in memory together."""
     pictures = [reading.picture.result() for reading in batch]
     try:
         if len(batch) == 1:
-            return [Render(blends[0]).paint(stylizer, pictures[0]).image]
+            return [Render(blends[0], keep_colors=keep_colors).paint(stylizer, pictures[0]).image]
         images = torch.stack([picture.image for picture in pictures])
         images = images / 255 if images.dtype == torch.uint8 else images
         return list((stylizer(images, torch.stack(blends)) * 255).round().byte())
     except MultistyleError as error:
         if len(batch) == 1:
             return [error]
-        return [_paint(stylizer, [reading], [blend])[0] for reading, blend in zip(batch, blends)]
+        return [_paint(stylizer, [reading], [blend], keep_colors)[0] for reading, blend in zip(batch, blends)]
 
 
 def _write(reading: _Reading, painted: Tensor | MultistyleError) -> None:

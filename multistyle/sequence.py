@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from .atomic import atomic, check_place
 from .errors import MultistyleError
+from .film import load_av
 from .image import check_image, check_output, write_image
 from .stylize import Stylizer
 
@@ -49,7 +49,7 @@ def check_sequence(output: str | Path) -> None:
     """Raise `MultistyleError` unless `write_sequence` can write there."""
     path, suffix = Path(output), _suffix(output)
     if suffix == ".mp4":
-        _load_av()
+        load_av()
     if suffix:
         check_place(path)
     elif path.exists() and not path.is_dir():
@@ -101,7 +101,7 @@ def _write_gif(path: Path, frames: Iterable[Tensor]) -> None:
 
 
 def _write_mp4(path: Path, frames: Iterable[Tensor]) -> None:
-    av = _load_av()
+    av = load_av()
     bt709, video_range = 1, 1  # named in the file, as players guess differently
     colours = {"format": "yuv420p", "dst_colorspace": bt709, "dst_color_range": video_range}
     try:
@@ -121,11 +121,3 @@ def _write_mp4(path: Path, frames: Iterable[Tensor]) -> None:
             container.mux(stream.encode())
     except av.FFmpegError as error:
         raise OSError(error.errno, error.strerror) from error
-
-
-def _load_av() -> ModuleType:
-    try:
-        import av
-    except ImportError as error:
-        raise MultistyleError("to write .mp4, PyAV is needed: pip install 'multistyle[video]'") from error
-    return av

@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from multistyle.color import from_oklab, keep_colors, to_oklab
+from multistyle.color import from_oklab, keep_colors, luminance, to_oklab
 
 
 def test_oklab_of_known_colours():
@@ -32,3 +33,7 @@ def test_a_grey_photo_stays_grey_and_black_and_white_hold_no_chroma():
     for shade in (0.0, 1.0):
         flat = keep_colors(torch.full((3, 8, 8), shade), torch.rand(3, 8, 8))
         torch.testing.assert_close(flat, torch.full((3, 8, 8), shade), atol=0.02, rtol=0)
+
+
+def test_luminance_of_grey_is_the_grey():
+    assert luminance(torch.full((3, 2, 2), 0.4)).flatten().tolist() == pytest.approx([0.4] * 4)

@@ -18,7 +18,7 @@ def test_a_film_at_rest_does_not_change_and_noise_changes_as_much_as_it_is(view)
     assert change(make_film(view / 2 + 0.25, Scene(noise=4)), (0, 0)) == pytest.approx(4 * 2 / torch.pi**0.5, rel=0.02)
 
 
-@pytest.mark.parametrize("camera, limit", [((0, 2), 1e-4), ((1, 3), 1e-4), ((0.5, 2.75), 0.5)])
+@pytest.mark.parametrize("camera, limit", [((0, 2), 1e-4), ((1, 3), 1e-4), ((0.5, 2.75), 0.8)])
 def test_the_known_motion_is_undone(view, camera, limit):
     film = make_film(view, Scene(camera))
     assert change(film, camera) < limit < change(film, (0, 0)) / 10

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from multistyle import folder as folder_module
 from multistyle.cli.folder import folder as command
+from multistyle.color import keep_colors
 from multistyle.errors import BlendError, MultistyleError
 from multistyle.folder import paint_folder, plan_folder
 from multistyle.image import read_image, write_image
@@ -324,3 +325,11 @@ def test_wrong_usage_is_one_line_and_exit_2_and_nothing_is_written(run, source, 
     result = run(source, tmp_path / "out", *options)
     assert result.exit_code == 2 and message in result.stderr and result.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_colours_are_kept_in_folders_too(stylizer, source, tmp_path):
+    plan = plan_folder(source, tmp_path / "kept")
+    assert not any(outcome.error for outcome in paint_folder(stylizer, plan, "wave", keep_colors=True))
+    photo = read_image(source / "a.png")
+    expected = keep_colors(stylizer(photo, "wave"), photo)
+    assert (read_image(tmp_path / "kept" / "a.png") - expected).abs().mean() < 1 / 255

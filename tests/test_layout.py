@@ -12,9 +12,9 @@ FILES = sorted(path for folder in ("multistyle", "train", "benchmarks") for path
 # Each module of multistyle may import those on lines above its own.
 ROAD = [
     {"errors"},
-    {"network", "atomic"},
+    {"network", "atomic", "film"},
     {"device", "image", "blend", "color"},
-    {"weights", "record"},
+    {"weights", "record", "strips"},
     {"stylize"},
     {"steady"},
     {"tiling"},

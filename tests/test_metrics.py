@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.metrics import border_score, grid_score, layer_normalised, luminance, monotonic_steps, nearest_target, shares
+from benchmarks.metrics import border_score, grid_score, layer_normalised, monotonic_steps, nearest_target, shares
 
 
 def test_nearest_target_finds_each_own_and_notices_a_swap():
@@ -55,7 +55,3 @@ def test_border_score_sees_a_frame():
     framed = noise.clone()
     framed[:, 16:-16, 16:-16] = 0.5 + 0.5 * (noise[:, 16:-16, 16:-16] - 0.5)
     assert border_score(framed) == pytest.approx(2, abs=0.3)
-
-
-def test_luminance_of_grey_is_the_grey():
-    assert luminance(torch.full((3, 2, 2), 0.4)).flatten().tolist() == pytest.approx([0.4] * 4)

@@ -17,7 +17,8 @@ def stylizer(model) -> Stylizer:
 @pytest.fixture
 def scene() -> torch.Tensor:
     """(3, 96, 160), of smooth random spots, small and large."""
-    small, large = (F.interpolate(torch.rand(1, 3, *size), (96, 160), mode="bicubic")[0] for size in ((24, 40), (3, 5)))
+    spots = [torch.rand(1, 3, *size) for size in ((24, 40), (3, 5))]
+    small, large = (F.interpolate(each, (96, 160), mode="bicubic")[0] for each in spots)
     return ((small + large) / 2).clamp(0, 1)
 
 
@@ -29,7 +30,8 @@ def test_statistics_are_the_first_frames_and_then_follow_with_the_time_constant(
     for _ in range(5):
         norm.begin(0.1)
         painted = norm(second, scale, shift_)
-    expected = torch.lerp(second.mean((2, 3)), first.mean((2, 3)), torch.tensor(-1.0).exp())  # after one constant, 0.5 s
+    # five times 0.1 s, one time constant
+    expected = torch.lerp(second.mean((2, 3)), first.mean((2, 3)), torch.tensor(-1.0).exp())
     torch.testing.assert_close(norm.statistics[0][0], expected)
     assert painted.mean() > 1, "normalized by statistics that lag behind"
     norm.begin(1000)

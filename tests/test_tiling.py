@@ -5,7 +5,8 @@ from multistyle.blend import Regions
 from multistyle.errors import MultistyleError
 from multistyle.network import StyleNetwork
 from multistyle.stylize import Stylizer
-from multistyle.tiling import StripPainter, needs_tiling, paint_tiled
+from multistyle.strips import StripPainter
+from multistyle.tiling import needs_tiling, paint_tiled
 
 GREY_LEVEL = 1 / 255
 
@@ -40,7 +41,7 @@ def test_the_margin_covers_every_kernel(model, kernel, estimate):
 
 
 def test_half_precision_features_stay_within_a_grey_level(stylizer, monkeypatch):
-    monkeypatch.setattr("multistyle.tiling.FULL_PRECISION", 0)
+    monkeypatch.setattr("multistyle.strips.FULL_PRECISION", 0)
     stylizer.network.blocks[0].weight.mul_(1e-6)  # a trained layer's scale is anything: normalization undoes it
     photo, blend = torch.rand(3, 203, 97), stylizer.blend("starry=0.6,scream=0.3,photo=0.1")
     difference = (paint_tiled(stylizer, photo, blend, tile=64) - stylizer(photo, blend)).abs().max()
@@ -67,7 +68,7 @@ def test_regions_are_tiled_too(stylizer, estimate):
 
 
 def test_an_estimate_from_a_smaller_picture_is_near(stylizer, monkeypatch):
-    monkeypatch.setattr("multistyle.tiling.ESTIMATE_SIZE", 100)
+    monkeypatch.setattr("multistyle.strips.ESTIMATE_SIZE", 100)
     photo = torch.nn.functional.interpolate(torch.rand(1, 3, 12, 10), scale_factor=20.0, mode="bicubic")[0].clamp(0, 1)
     blend = stylizer.blend("starry")
     tiled = paint_tiled(stylizer, photo, blend, tile=64, estimate=True)

@@ -1,11 +1,14 @@
+import sys
 from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner
 
+from multistyle.cli.video import video
 from multistyle.errors import MultistyleError
 from multistyle.steady import Steady
 from multistyle.stylize import Stylizer
@@ -23,17 +26,19 @@ def stylizer(model) -> Stylizer:
 
 @pytest.fixture
 def film(tmp_path):
-    """A function that makes a film of 8 frames: a dark grey field with a white upper left corner."""
+    """A function that makes a film of 8 frames: a dark red field with a yellow upper left corner."""
 
-    def make(name="in.mp4", frames=8, size=(48, 64), sound=True, turn=None, times=None):
+    def make(name="in.mp4", frames=8, size=(48, 64), sound=True, turn=None, times=None, aspect=None):
         path = tmp_path / name
         height, width = size
-        picture = np.full((height, width, 3), 60, np.uint8)
-        picture[: height // 2, : width // 2] = 240
+        picture = np.full((height, width, 3), (120, 30, 60), np.uint8)
+        picture[: height // 2, : width // 2] = (240, 220, 40)
         front = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}  # a truncated one keeps its index
         with av.open(str(path), "w", options=front) as container:
             video = container.add_stream("libx264", rate=RATE)
             video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+            if aspect:
+                video.codec_context.sample_aspect_ratio = aspect
             if turn:
                 video.set_display_rotation(**turn)
             if sound:
@@ -67,7 +72,8 @@ def read(path):
             turned=any(frame.rotation for frame in frames),
         )
     with av.open(str(path)) as container:
-        facts.sound = [bytes(packet) for packet in container.demux(audio=0) if packet.size] if container.streams.audio else []
+        packets = container.demux(audio=0) if container.streams.audio else []
+        facts.sound = [bytes(packet) for packet in packets if packet.size]
     return facts
 
 
@@ -110,9 +116,17 @@ def test_a_turned_film_is_painted_upright_and_says_so(stylizer, film, tmp_path, 
     paint_video(film(frames=2, turn=turn), tmp_path / "out.mp4", stylizer, "photo")
     after = read(tmp_path / "out.mp4")
     assert not after.turned and after.pictures[0].shape == (*shape, 3)
-    half = (slice(None, shape[0] // 2), slice(shape[0] // 2, None)), (slice(None, shape[1] // 2), slice(shape[1] // 2, None))
-    means = {f"{v} {h}": after.pictures[0][half[0][i], half[1][j]].mean() for i, v in enumerate(("upper", "lower")) for j, h in enumerate(("left", "right"))}
-    assert max(means, key=means.get) == corner
+    places = {"upper": 0, "lower": shape[0] // 2, "left": 0, "right": shape[1] // 2}
+    top, left = (places[word] for word in corner.split())
+    brightness = after.pictures[0][:, :, 1].reshape(2, shape[0] // 2, 2, shape[1] // 2).mean((1, 3))
+    assert brightness.argmax() == 2 * (top > 0) + (left > 0)
+
+
+@pytest.mark.parametrize("turn, aspect", [(None, Fraction(4, 3)), (dict(degrees=90), Fraction(3, 4))])
+def test_pixels_that_are_not_square_stay_so(stylizer, film, tmp_path, turn, aspect):
+    paint_video(film(frames=2, turn=turn, aspect=Fraction(4, 3)), tmp_path / "out.mp4", stylizer)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.video[0].sample_aspect_ratio == aspect
 
 
 def test_odd_sides_lose_their_last_pixel(stylizer, film, tmp_path):
@@ -123,7 +137,12 @@ def test_odd_sides_lose_their_last_pixel(stylizer, film, tmp_path):
 def test_the_blend_moves_evenly_from_the_first_to_the_last_frame(stylizer, film, tmp_path, monkeypatch):
     blends = []
     paint = Steady.__call__
-    monkeypatch.setattr(Steady, "__call__", lambda self, frame, blend, **kw: blends.append(blend) or paint(self, frame, blend, **kw))
+
+    def record(self, frame, blend, time):
+        blends.append(blend)
+        return paint(self, frame, blend, time=time)
+
+    monkeypatch.setattr(Steady, "__call__", record)
     paint_video(film(frames=5), tmp_path / "out.mp4", stylizer, "starry", to="wave", strength=0.5)
     expected = [[0.5, 0.5 - share / 2, 0, share / 2] for share in (0, 0.25, 0.5, 0.75, 1)]
     torch.testing.assert_close(torch.stack(blends), torch.tensor(expected), atol=0.01, rtol=0)
@@ -142,7 +161,11 @@ def test_an_interrupt_leaves_a_playable_file_of_what_was_painted(stylizer, film,
 
 def test_a_failure_leaves_nothing(stylizer, film, tmp_path, monkeypatch):
     source = film()
-    monkeypatch.setattr(Steady, "__call__", lambda *_, **__: (_ for _ in ()).throw(MultistyleError("no memory")))
+
+    def fail(*_, **__):
+        raise MultistyleError("no memory")
+
+    monkeypatch.setattr(Steady, "__call__", fail)
     with pytest.raises(MultistyleError, match="no memory"):
         paint_video(source, tmp_path / "out.mp4", stylizer)
     assert list(tmp_path.iterdir()) == [source]
@@ -167,8 +190,12 @@ def test_what_is_no_video_is_one_line_and_leaves_nothing(stylizer, film, sample,
         silence = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
         silence.sample_rate = 8000
         container.mux(audio.encode(silence))
-    cases = {text: "is not a video", tone: "has no video in it", sample: "has no video in it", tmp_path / "none.mp4": "cannot read"}
-    for source, message in cases.items():
+    for source, message in {
+        text: "is not a video",
+        tone: "has no video in it",
+        sample: "has no video in it",
+        tmp_path / "none.mp4": "cannot read",
+    }.items():
         with pytest.raises(MultistyleError, match=message):
             paint_video(source, tmp_path / "out.mp4", stylizer)
     with pytest.raises(MultistyleError, match=r"the sound of the video \(aac\) does not go into .webm; try .mkv"):
@@ -190,10 +217,6 @@ def test_impossible_targets_are_refused(film, tmp_path):
 
 
 def test_the_command(film, weight_file, tmp_path):
-    import typer
-
-    from multistyle.cli.video import video
-
     app = typer.Typer()
     app.command()(video)
 
@@ -218,6 +241,6 @@ def test_the_command(film, weight_file, tmp_path):
 
 
 def test_without_pyav_the_extra_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MultistyleError, match=r"pip install 'multistyle\[video\]'"):
         check_video_paths(tmp_path / "in.mp4", tmp_path / "out.mp4")

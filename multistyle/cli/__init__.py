@@ -7,9 +7,10 @@ import typer
 from .folder import folder
 from .sequence import sequence, sheet
 from .stylize import styles, stylize
+from .video import video
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (stylize, styles, folder, sequence, sheet):
+for command in (stylize, styles, folder, sequence, sheet, video):
     app.command()(command)
 
 

@@ -26,6 +26,7 @@ Mix = Annotated[
 ]
 Strength = Annotated[float, typer.Option(help="0 is the photo as it is, 1 the full effect.")]
 Size = Annotated[int | None, typer.Option(help="Longer side of the painting in pixels; default: as it is.")]
+KeepColors = Annotated[bool, typer.Option("--keep-colors", help="Keep the photo's colours.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Precision = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 

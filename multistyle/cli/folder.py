@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import MultistyleError
-from .common import FAILURE, USAGE, Device, Precision, Strength, Weights
+from .common import FAILURE, USAGE, Device, KeepColors, Precision, Size, Strength, Weights
 from .common import check_size, failing_with, prepare, progress_bar, say
 
 RANDOM = "random"
@@ -23,7 +23,8 @@ def folder(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of --mix random; another number, other mixes; default: 0.")] = None,
     strength: Strength = 1.0,
-    size: Annotated[int | None, typer.Option(help="Longer side of the paintings in pixels; default: as it is.")] = None,
+    size: Size = None,
+    keep_colors: KeepColors = False,
     weights: Weights = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -41,7 +42,8 @@ def folder(
     blend = blends[0] if blends else None
     with failing_with(USAGE):
         mixed = describe(stylizer.blend(blend, strength), stylizer.names)
-        outcomes = paint_folder(stylizer, plan, blend, strength, size, seed or 0 if mix == RANDOM else None)
+        draws = (seed or 0) if mix == RANDOM else None
+        outcomes = paint_folder(stylizer, plan, blend, strength, size, draws, keep_colors)
     print(f"mix {RANDOM if mix == RANDOM else mixed}", flush=True)
     failures = []
     with failing_with(FAILURE), progress_bar() as bar:

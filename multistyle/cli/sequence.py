@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import MultistyleError
-from .common import FAILURE, USAGE, Device, Precision, Weights
+from .common import FAILURE, USAGE, Device, Precision, Size, Weights
 from .common import check_size, failing_with, prepare, progress_bar
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def sequence(
     end: Annotated[str, typer.Option("--to", metavar="MIX", help="Mix of the last frame.")],
     frames: Annotated[int, typer.Option(metavar="N", help="How many; files play 20 a second.")],
     via: Annotated[list[str], typer.Option(metavar="MIX", help="Mix to pass on the way; repeatable.")] = [],
-    size: Annotated[int | None, typer.Option(help="Longer side of the frames in pixels; default: as it is.")] = None,
+    size: Size = None,
     weights: Weights = None,
     device: Device = "auto",
     precision: Precision = "auto",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import MultistyleError
-from .common import FAILURE, USAGE, Device, Mix, Precision, Size, Strength, Weights
+from .common import FAILURE, USAGE, Device, KeepColors, Mix, Precision, Size, Strength, Weights
 from .common import failing_with, prepare, progress_bar, say
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def stylize(
     ] = None,
     strength: Strength = 1.0,
     size: Size = None,
-    keep_colors: Annotated[bool, typer.Option("--keep-colors", help="Keep the photo's colours.")] = False,
+    keep_colors: KeepColors = False,
     tile: Annotated[str, typer.Option(metavar="auto|off|PIXELS", help="Paint in strips, to save memory.")] = "auto",
     estimate: Annotated[
         bool, typer.Option("--estimate", help="In strips: statistics of a reduced picture; faster, approximate.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import FAILURE, USAGE, Device, Mix, Precision, Strength, Weights
+from .common import FAILURE, USAGE, Device, Mix, Precision, Size, Strength, Weights
 from .common import check_size, failing_with, prepare, progress_bar
 
 
@@ -17,7 +17,7 @@ def video(
     mix: Mix = None,
     to: Annotated[str | None, typer.Option(help="Mix to move to, evenly over the video.", metavar="MIX")] = None,
     strength: Strength = 1.0,
-    size: Annotated[int | None, typer.Option(help="Longer side of the painting in pixels; default: as it is.")] = None,
+    size: Size = None,
     weights: Weights = None,
     device: Device = "auto",
     precision: Precision = "auto",

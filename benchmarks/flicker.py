@@ -1,0 +1,144 @@
+"""How much a painted film flickers: python -m benchmarks.flicker [--weights FILE] [--photo FILE]
+
+Deterministic. Each film is made from one photo, painted frame by frame and by `Steady`, and compared in grey levels:
+
+- film, each, steady: mean absolute difference of a frame and the one before it, of the film, of its frames painted each
+  by itself, and of the steady painting; over all that both frames show, the known motion undone (whole pixels exactly,
+  the rest by bicubic interpolation)
+- ratio: steady over each
+- sharp: mean gradient, steady over each: below 1 it would be smeared
+- off each, off steady: mean difference of the last frame from the painting of that frame without noise and lamp, so
+  that what lags behind or ghosts is seen (for a film at rest; in a pan, two paintings of one frame differ in strokes)
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+import typer
+from torch import Tensor
+
+from multistyle.errors import MultistyleError
+from multistyle.image import read_image, resize_image
+from multistyle.steady import Steady
+from multistyle.stylize import Stylizer, load_stylizer
+
+HEIGHT, WIDTH, FRAMES, RATE = 192, 256, 12, 25  # px, px, frames, frames a second
+MARGIN = 24  # px between the photo's border and the first frame
+FINE = 4  # steps a pixel of the camera's motion
+LAMP, FAR = 48, 48 + 64  # px; the lamp's side, and how far from the left its light in the network does not reach
+PHOTO = Path(__file__).parents[1] / "tests" / "assets" / "chelsea.jpg"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """camera: px a frame (down, right), in steps of 1 / FINE; noise: grey levels; lamp: one blinks at the left."""
+
+    camera: tuple[float, float] = (0.0, 0.0)
+    noise: float = 0.0
+    lamp: bool = False
+
+
+SCENES = {
+    "pan, 1 px": Scene((0, 1)),
+    "pan, 2 px": Scene((0, 2)),
+    "pan, 3 px and 1 down": Scene((1, 3)),
+    "pan, 0.25 px": Scene((0, 0.25)),
+    "pan, 1.5 px": Scene((0, 1.5)),
+    "pan, 2.75 px and 0.5 down": Scene((0.5, 2.75)),
+    "still, noise": Scene(noise=4),
+    "pan, 2 px, noise": Scene((0, 2), noise=4),
+    "still, blinking lamp": Scene(lamp=True),
+}
+
+
+def main(
+    weights: Annotated[Path | None, typer.Option(help="Weight file; default: the shipped one.")] = None,
+    photo: Annotated[Path, typer.Option(help="What the camera sees.")] = PHOTO,
+    painters: Annotated[int, typer.Option(min=1, help="How many painters, the first of the catalogue.")] = 3,
+) -> None:
+    """Measure the flicker of painted films."""
+    stylizer, view = load_stylizer(weights, "cpu", "float32"), fine_view(read_image(photo))
+    columns = ("film", "each", "steady", "ratio", "sharp", "off each", "off steady")
+    print(" " * 26, *(f"{column:>10}" for column in columns))
+    for name, scene in SCENES.items():
+        rows = [measure(stylizer, painter, view, scene) for painter in stylizer.names[1 : painters + 1]]
+        film, each, steady, sharp, off_each, off_steady = (mean(column) for column in zip(*rows))
+        numbers = (film, each, steady, steady / each, sharp, off_each, off_steady)
+        print(f"{name:26}", *(f"{number:10.2f}" for number in numbers), flush=True)
+
+
+def measure(stylizer: Stylizer, painter: str, view: Tensor, scene: Scene) -> tuple[float, ...]:
+    """film, each, steady, sharp, off each and off steady of one painter and scene."""
+    clean, frames = make_film(view, Scene(scene.camera))[-1], make_film(view, scene)
+    painter_steadily = Steady(stylizer)
+    each = [stylizer(frame, painter) for frame in frames]
+    steady = [painter_steadily(frame, painter, time=index / RATE) for index, frame in enumerate(frames)]
+    left = FAR if scene.lamp else 0
+    changes = (change(film, scene.camera, left) for film in (frames, each, steady))
+    goal = stylizer(clean, painter)
+    return *changes, gradient(steady) / gradient(each), *(difference(film[-1], goal, left) for film in (each, steady))
+
+
+def fine_view(photo: Tensor) -> Tensor:
+    """`photo` (3, H, W), large enough for every pan, FINE times as large as the camera sees it."""
+    reach = max(max(scene.camera) for scene in SCENES.values()) * FRAMES + 2 * MARGIN
+    size = round(max((HEIGHT + reach) / photo.shape[1], (WIDTH + reach) / photo.shape[2]) * max(photo.shape[1:]))
+    photo = resize_image(photo, size)
+    return F.interpolate(photo[None], scale_factor=FINE, mode="bicubic")[0].clamp(0, 1)
+
+
+def make_film(view: Tensor, scene: Scene) -> list[Tensor]:
+    """The frames (3, HEIGHT, WIDTH) of `scene`, from the fine `view`."""
+    draws, frames = torch.Generator().manual_seed(0), []
+    for index in range(FRAMES):
+        top, left = (round(FINE * (MARGIN + speed * index)) for speed in scene.camera)
+        seen = view[None, :, top : top + FINE * HEIGHT, left : left + FINE * WIDTH]
+        frame = F.avg_pool2d(seen, FINE)[0]
+        if scene.lamp and index % 2:
+            frame[:, :LAMP, :LAMP] = 1
+        noise = torch.randn(frame.shape, generator=draws) * scene.noise / 255
+        frames.append((frame + noise).clamp(0, 1))
+    return frames
+
+
+def change(film: list[Tensor], camera: tuple[float, float], left: int = 0) -> float:
+    """Mean difference, in grey levels, of the frames and those before them, right of column `left`; see the top."""
+    return mean(difference(*align(before, after, camera), left) for before, after in zip(film, film[1:]))
+
+
+def align(before: Tensor, after: Tensor, camera: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """The parts of two frames (3, H, W) that show the same, the first as the camera saw it after moving on."""
+    if all(float(speed).is_integer() and speed >= 0 for speed in camera):
+        (down, right), (height, width) = map(int, camera), before.shape[1:]
+        return before[:, down:, right:], after[:, : height - down, : width - right]
+    height, width = before.shape[1:]
+    rows, columns = torch.arange(height) + float(camera[0]), torch.arange(width) + float(camera[1])
+    y, x = torch.meshgrid(2 * rows / (height - 1) - 1, 2 * columns / (width - 1) - 1, indexing="ij")
+    grid = torch.stack([x, y], -1)[None]
+    moved = F.grid_sample(before[None], grid, mode="bicubic", align_corners=True)[0].clamp(0, 1)
+    bottom, right = (int(side - speed) - 3 for side, speed in zip((height, width), camera))  # beyond, nothing is known
+    return moved[:, 2:bottom, 2:right], after[:, 2:bottom, 2:right]
+
+
+def difference(a: Tensor, b: Tensor, left: int = 0) -> float:
+    """Mean absolute difference in grey levels, right of column `left`."""
+    return 255 * float((a - b)[:, :, left:].abs().mean())
+
+
+def gradient(film: list[Tensor]) -> float:
+    return mean(float(frame.diff(dim=1).abs().mean() + frame.diff(dim=2).abs().mean()) for frame in film)
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except MultistyleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
