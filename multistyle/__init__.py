@@ -13,13 +13,30 @@ from typing import Any
 
 _HOMES = {  # public name -> module; imported when first used, so that `multistyle --help` need not wait for torch
     "MultistyleError": "errors",
+    "Regions": "blend",
+    "keep_colors": "color",
     "read_image": "image",
     "write_image": "image",
     "resize_image": "image",
-    "Stylizer": "stylize",
-    "load_stylizer": "stylize",
     "Style": "weights",
     "load_weights": "weights",
+    "Stylizer": "stylize",
+    "load_stylizer": "stylize",
+    "paint_tiled": "tiling",
+    "Render": "render",
+    "paint_file": "render",
+    "read_mask": "render",
+    "plan_folder": "folder",
+    "paint_folder": "folder",
+    "blend_path": "sequence",
+    "paint_sequence": "sequence",
+    "write_sequence": "sequence",
+    "style_sheet": "sheet",
+    "corner_sheet": "sheet",
+    "paint_sheet": "sheet",
+    "arrange_sheet": "sheet",
+    "Steady": "steady",
+    "paint_video": "video",
 }
 __all__ = list(_HOMES)
 __version__ = "0.1.0"

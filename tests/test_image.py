@@ -1,4 +1,5 @@
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from PIL import Image, ImageCms, PngImagePlugin
 
 from multistyle.errors import ImageError
-from multistyle.image import check_image, read_image, read_picture, resize_image, write_image
+from multistyle.image import check_image, picture_size, read_image, read_picture, resize_image, write_image
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
@@ -122,6 +123,28 @@ def test_what_is_no_picture_is_said_in_one_line(tmp_path, name, message):
     with pytest.raises(ImageError, match=message) as raised:
         read_image(tmp_path / name)
     assert name in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_format_that_needs_a_plug_in_says_which(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.HEIC").write_bytes(b"ftypheic")
+    with pytest.raises(ImageError, match="pip install pillow-heif"):
+        read_image(tmp_path / "a.HEIC")
+
+
+def test_the_size_is_told_upright_without_decoding(tmp_path, halves):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    halves.save(tmp_path / "a.jpg", exif=exif)
+    assert picture_size(tmp_path / "a.jpg") == (40, 20) == tuple(read_image(tmp_path / "a.jpg").shape[1:])
+
+
+def test_bytes_are_the_rounded_floats(tmp_path, halves):
+    halves.save(tmp_path / "a.png")
+    as_bytes = read_picture(tmp_path / "a.png", torch.uint8).image
+    assert as_bytes.dtype == torch.uint8 and torch.equal(as_bytes / 255, read_image(tmp_path / "a.png"))
+    write_image(tmp_path / "b.png", as_bytes)
+    assert torch.equal(read_image(tmp_path / "b.png"), as_bytes / 255)
 
 
 def test_pillows_warnings_reach_nobody(tmp_path, recwarn):

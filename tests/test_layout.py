@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import multistyle
+
 ROOT = Path(__file__).parents[1]
 FILES = sorted(path for folder in ("multistyle", "train", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
 # Each module of multistyle may import those on lines above its own.
@@ -73,3 +75,10 @@ def test_dependencies_are_declared():
         for imported in {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names):
             package = {"PIL": "pillow"}.get(imported, imported)
             assert package in ("multistyle", "train", "benchmarks") or f'"{package}>=' in text, f"{path.name}: {package}"
+
+
+def test_every_public_name_is_there():
+    for name in multistyle.__all__:
+        assert callable(getattr(multistyle, name)) and getattr(multistyle, name).__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'stylise'"):
+        multistyle.stylise
