@@ -1,0 +1,70 @@
+"""The shipped weight file, without a loss network: where it is found, and that every row paints its own painter."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from fingerprint import fingerprint, nearest
+
+import multistyle
+from multistyle.image import read_image, resize_image, write_image
+from multistyle.stylize import Stylizer
+from multistyle.weights import default_weights, load_weights
+
+ROOT = Path(__file__).parents[1]
+REQUIRED = {"starry", "scream", "wave"}
+
+
+@pytest.fixture(scope="module")
+def targets() -> dict[str, list[float]]:
+    return json.loads((Path(__file__).parent / "assets" / "fingerprints.json").read_text())
+
+
+def separation(stylizer: Stylizer, photo: torch.Tensor, targets: dict[str, list[float]]) -> float:
+    """The share of painters whose paintings of two sizes of the photo are nearest to their own fingerprint."""
+    names = stylizer.names[1:]
+    prints = [fingerprint(stylizer(resize_image(photo, size), name)) for size in (192, 256) for name in names]
+    found = nearest(torch.stack(prints), torch.tensor([targets[name] for name in names]))
+    return float((found == torch.arange(len(names)).repeat(2)).float().mean())
+
+
+def test_the_shipped_catalogue_has_its_painters_and_their_facts(targets):
+    catalogue = load_weights().catalogue
+    names = [style.name for style in catalogue]
+    assert names[0] == "photo" and len(names) >= 13 and REQUIRED < set(names) and set(targets) == set(names[1:])
+    assert all(style.artist and style.title and style.year for style in catalogue[1:])
+    assert default_weights().stat().st_size < 7_000_000
+
+
+def test_every_style_paints_its_own_painter_and_swapped_rows_are_noticed(sample, targets):
+    stylizer, photo = Stylizer(load_weights(), "cpu"), read_image(sample)
+    assert separation(stylizer, photo, targets) >= 0.95
+    table = stylizer.network.table
+    table[[1, 2]] = table[[2, 1]].clone()
+    assert separation(stylizer, photo, targets) < 0.95
+
+
+def test_photo_is_the_photo_within_a_grey_level(sample, tmp_path):
+    photo = read_image(sample)
+    write_image(tmp_path / "out.png", multistyle.load_stylizer(device="cpu")(photo, "photo"))
+    assert (read_image(tmp_path / "out.png") - photo).abs().max() <= 1 / 255
+
+
+@pytest.mark.parametrize("weights", ["multistyle/weights", "weights"], ids=["as in a wheel", "as in a checkout"])
+def test_the_file_is_found_beside_the_module_and_in_a_checkout(tmp_path, weights):
+    shutil.copytree(ROOT / "multistyle", tmp_path / "multistyle", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / weights).mkdir()
+    shutil.copy(default_weights(), tmp_path / weights)
+    code = "from multistyle.weights import default_weights; print(default_weights())"
+    found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert found.stdout.strip() == str(tmp_path / weights / "multistyle.safetensors"), found.stderr
+
+
+def test_no_shipped_file_is_one_line(tmp_path):
+    shutil.copytree(ROOT / "multistyle", tmp_path / "multistyle", ignore=shutil.ignore_patterns("__pycache__"))
+    done = subprocess.run([sys.executable, "-m", "multistyle", "styles"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and "the shipped weights are missing" in done.stderr and done.stderr.count("\n") == 1
