@@ -73,13 +73,17 @@ class Bench:
         """The share of photos, for each painter and in all, whose painting is nearest to that painter."""
         rows = {}
         for index, name in enumerate(progress(self.painters, "separation")):
-            nearest = [nearest_target(self._grams(photo, self.corner(name)), self.objective.targets) for photo in self.photos]
+            nearest = [
+                nearest_target(self._grams(photo, self.corner(name)), self.objective.targets) for photo in self.photos
+            ]
             rows[name] = float((torch.cat(nearest) == index).float().mean())
         return {"all": mean(rows.values()), "worst painter": min(rows.values()), "painters": rows}
 
     def _grams(self, photo: Tensor, blends: Tensor) -> Grams:
         """Of one photo in one blend (S,) or several (B, S), one painted at a time: (B, C, C)."""
-        each = [self.objective.grams(self.stylizer(photo, blend)[None]) for blend in blends.reshape(-1, blends.shape[-1])]
+        each = [
+            self.objective.grams(self.stylizer(photo, blend)[None]) for blend in blends.reshape(-1, blends.shape[-1])
+        ]
         return {layer: torch.cat([grams[layer] for grams in each]) for layer in each[0]}
 
     def calibration(self) -> dict[str, Any]:
@@ -100,7 +104,7 @@ class Bench:
         return {kind: _summary(results, monotonic=kind != "triples") for kind, results in found.items()}
 
     def _share_errors(self, names: Iterable[str], weights: Tensor) -> tuple[Tensor, float]:
-        """|share - weight| of each row of weights (T, K) over K styles and each photo, and how monotonic the last is."""
+        """|share - weight| of each row of weights (T, K) over K styles and each photo; how monotonic is the last."""
         corners = torch.stack([self.corner(name) for name in names])
         errors, monotonic = [], []
         for photo in self.photos[:CALIBRATION_PHOTOS]:
@@ -139,7 +143,9 @@ class Bench:
 
     def optimum(self) -> dict[str, Any]:
         """Iterations of L-BFGS that reach the objective of one pass; not reached counts as all of them."""
-        pairs = [(self.photos[i % len(self.photos)], self.painters[i * 5 % len(self.painters)]) for i in range(OPTIMUM_PAIRS)]
+        pairs = [
+            (self.photos[i % len(self.photos)], self.painters[i * 5 % len(self.painters)]) for i in range(OPTIMUM_PAIRS)
+        ]
         iterations, rows = [], []
         for photo, name in progress(pairs, "optimum"):
             blend = self.corner(name)[None]
@@ -151,7 +157,9 @@ class Bench:
                     needed = step
                     break
             iterations.append(float(needed))
-            rows.append({"painter": name, "iterations": needed, "total": goal.total.item(), "optimised": losses.total.item()})
+            rows.append(
+                {"painter": name, "iterations": needed, "total": goal.total.item(), "optimised": losses.total.item()}
+            )
         quartiles = torch.tensor(iterations).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
         return {"lower quartile": quartiles[0], "median": quartiles[1], "upper quartile": quartiles[2], "pairs": rows}
 
@@ -186,7 +194,9 @@ def main(
     for line in table(results):
         print(line)
     facts = {
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip(),
+        "commit": subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent
+        ).stdout.strip(),
         "weights": {"name": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()},
         "settings": {"size": SIZE, "photos": count, "features": [path.name for path in features or []]},
         "torch": torch.__version__,
@@ -198,7 +208,9 @@ def main(
 def make_bench(file: Path, photos: list[Path], styles: Path, features: list[Path], count: int) -> Bench:
     """The bench of a weight file, with the recipe in its header."""
     model = load_weights(file)
-    recipe = {key: tuple(value) if isinstance(value, list) else value for key, value in model.training["config"].items()}
+    recipe = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in model.training["config"].items()
+    }
     config = TrainConfig(**recipe)
     stylizer = Stylizer(model, "cpu", "float32")
     _, paintings = read_paintings(styles, stylizer.names[1:], config.style_size)
@@ -222,7 +234,8 @@ def table(results: dict[str, Any], indent: str = "") -> Iterator[str]:
             yield f"{indent}{name}"
             yield from table(value, indent + "  ")
         elif isinstance(value, list):
-            yield f"{indent}{name}: {'; '.join(' '.join(f'{v:.3f}' if isinstance(v, float) else str(v) for v in row.values()) for row in value)}"
+            for row in value:
+                yield f"{indent}  {'  '.join(f'{v:.3f}' if isinstance(v, float) else str(v) for v in row.values())}"
         else:
             yield f"{indent}{name:24} {value:.4f}"
 

@@ -49,7 +49,10 @@ def main(
         found = json.loads(done.stdout)
         rate = found["seconds"] / pixels
         first = first or rate
-        print(f"{pixels / 1e6:10.1f} {found['seconds']:8.1f} {rate / first:13.2f}x {found['peak'] / 1e9:9.2f} GB", flush=True)
+        print(
+            f"{pixels / 1e6:10.1f} {found['seconds']:8.1f} {rate / first:13.2f}x {found['peak'] / 1e9:9.2f} GB",
+            flush=True,
+        )
 
 
 def enlarge(photo: Path, megapixels: float, file: Path) -> int:
@@ -77,7 +80,13 @@ def measure(file: Path, weights: Path | None, estimate: bool) -> dict[str, float
         if 10 * done // total > 10 * (done - 1) // total:
             print(f"  {file.name}: {100 * done // total} %", file=sys.stderr, flush=True)
 
-    paint_file(stylizer, file, file.with_name("painted.png"), Render(stylizer.default_blend(), tile=TILE, estimate=estimate), show)
+    paint_file(
+        stylizer,
+        file,
+        file.with_name("painted.png"),
+        Render(stylizer.default_blend(), tile=TILE, estimate=estimate),
+        show,
+    )
     return {"seconds": time.perf_counter() - started, "peak": peak_memory() - loaded}
 
 

@@ -1,9 +1,9 @@
 """multistyle: one network that paints a photo in any mix of painters.
 
-    stylizer = multistyle.load_stylizer()
-    photo = multistyle.read_image("photo.jpg")
-    painting = stylizer(photo, {"starry": 0.7, "scream": 0.3})
-    multistyle.write_image("painting.jpg", painting)
+stylizer = multistyle.load_stylizer()
+photo = multistyle.read_image("photo.jpg")
+painting = stylizer(photo, {"starry": 0.7, "scream": 0.3})
+multistyle.write_image("painting.jpg", painting)
 """
 
 from __future__ import annotations

@@ -149,7 +149,9 @@ class StyleNetwork(nn.Module):
             raise ValueError(f"expected an image of shape (B, 3, H, W), got {tuple(image.shape)}")
         plain, (height, width) = (len(image), len(self.table)), image.shape[2:]
         if blend.shape not in (plain, (*plain, height, width)):
-            raise ValueError(f"expected a blend of shape {plain} or {(*plain, height, width)}, got {tuple(blend.shape)}")
+            raise ValueError(
+                f"expected a blend of shape {plain} or {(*plain, height, width)}, got {tuple(blend.shape)}"
+            )
         if blend.ndim == 2:
             photo, padded_blend = blend[:, PHOTO, None, None, None], blend
         else:

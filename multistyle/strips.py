@@ -144,7 +144,7 @@ class StripPainter:
         return compute
 
     def unit(self, layer: int) -> Tensor:
-        """About the deviation (C, 1, 1) of what a layer gives: in this unit, half precision neither over- nor underflows."""
+        """About the deviation (C, 1, 1) of what a layer gives: in this unit it does not underflow in half precision."""
         return self.layers[layer].weight.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None]
 
     def _apply(self, features: Tensor, addend: Tensor | None, layer: int) -> None:

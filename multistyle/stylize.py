@@ -57,8 +57,9 @@ class Stylizer:
 
         photo: float, sRGB in [0, 1], (3, H, W) or a batch (B, 3, H, W). blend: "starry=0.7,scream=0.3", a mapping, S
         numbers, a tensor (S,) or (B, S), or a blend field (S, h, w), a blend for every pixel, fitted to the photo's
-        size; None is the catalogue's first painter. strength: in [0, 1], the rest is photo's. norm: see `StyleNetwork.forward`. One photo with one blend gives (3, H, W); otherwise the result is (B, 3, H, W), one photo being painted
-        in each of B blends, or each of B photos in one blend or in its own.
+        size; None is the catalogue's first painter. strength: in [0, 1], the rest is photo's. norm: see
+        `StyleNetwork.forward`. One photo with one blend gives (3, H, W); otherwise the result is (B, 3, H, W), one
+        photo being painted in each of B blends, or each of B photos in one blend or in its own.
 
         Raises `ImageError` and `BlendError` for a photo or a blend that is none, `MultistyleError` where memory ends.
         """
@@ -71,7 +72,9 @@ class Stylizer:
         if len(images) != len(weights) and 1 not in (len(images), len(weights)):
             raise MultistyleError(f"{len(images)} photos and {len(weights)} blends; give one of either, or as many")
         count = max(len(images), len(weights))
-        painted = self._run(images.expand(count, -1, -1, -1), weights.expand(count, *weights.shape[1:]), norm).to(photo.device)
+        painted = self._run(images.expand(count, -1, -1, -1), weights.expand(count, *weights.shape[1:]), norm).to(
+            photo.device
+        )
         return painted[0] if single else painted
 
     def _run(self, images: Tensor, weights: Tensor, norm: Norm) -> Tensor:

@@ -65,7 +65,9 @@ def default_weights() -> Path:
     for file in candidates:
         if file.is_file():
             return file
-    raise WeightsError(f"the shipped weights are missing from {candidates[0].parent}; reinstall, or give --weights FILE")
+    raise WeightsError(
+        f"the shipped weights are missing from {candidates[0].parent}; reinstall, or give --weights FILE"
+    )
 
 
 def save_weights(file: str | Path, model: Model) -> None:

@@ -156,7 +156,12 @@ def test_styles_lists_the_catalogue(run):
 
 
 def test_python_dash_m_is_the_same_command_and_help_does_not_wait_for_torch():
-    code = "import sys, runpy; sys.argv = ['multistyle', '--help']\ntry: runpy.run_module('multistyle', run_name='__main__')\nexcept SystemExit as e: assert not e.code\nassert 'torch' not in sys.modules"
+    code = (
+        "import sys, runpy; sys.argv = ['multistyle', '--help']\n"
+        "try: runpy.run_module('multistyle', run_name='__main__')\n"
+        "except SystemExit as e: assert not e.code\n"
+        "assert 'torch' not in sys.modules"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "stylize" in done.stdout and "styles" in done.stdout

@@ -42,7 +42,18 @@ def test_the_command_paints_one_photo(vgg, tmp_path):
         write_image(tmp_path / f"{name}.png", torch.rand(3, 40, 60))
     (tmp_path / "c.toml").write_text("style_size = 64")
     paths = [tmp_path / name for name in ("photo.png", "painting.png")]
-    options = ["-o", tmp_path / "out.png", "--steps", 3, "--size", 48, "--config", tmp_path / "c.toml", "--features", vgg]
+    options = [
+        "-o",
+        tmp_path / "out.png",
+        "--steps",
+        3,
+        "--size",
+        48,
+        "--config",
+        tmp_path / "c.toml",
+        "--features",
+        vgg,
+    ]
     command = [sys.executable, "-m", "train", "gatys", *paths, *options]
     done = subprocess.run([*map(str, command)], cwd=Path(__file__).parents[1], capture_output=True, text=True)
     assert done.returncode == 0 and "step 3/3" in done.stderr, done.stderr

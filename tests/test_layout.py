@@ -74,7 +74,9 @@ def test_dependencies_are_declared():
     for path in FILES:
         for imported in {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names):
             package = {"PIL": "pillow"}.get(imported, imported)
-            assert package in ("multistyle", "train", "benchmarks") or f'"{package}>=' in text, f"{path.name}: {package}"
+            assert package in ("multistyle", "train", "benchmarks") or f'"{package}>=' in text, (
+                f"{path.name}: {package}"
+            )
 
 
 def test_every_public_name_is_there():

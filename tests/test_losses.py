@@ -23,7 +23,9 @@ def test_relative_error_is_0_for_equal_and_1_for_nothing_and_one_number_a_sample
     target = torch.randn(3, 4, 5)
     torch.testing.assert_close(relative_error(target, target), torch.zeros(3))
     torch.testing.assert_close(relative_error(torch.zeros_like(target), target), torch.ones(3))
-    torch.testing.assert_close(relative_error(7 * target, 7 * torch.zeros_like(target) + 7), relative_error(target, torch.ones_like(target)))
+    torch.testing.assert_close(
+        relative_error(7 * target, 7 * torch.zeros_like(target) + 7), relative_error(target, torch.ones_like(target))
+    )
 
 
 def test_style_loss_sums_layers_and_none_outweighs_another():
@@ -52,6 +54,8 @@ def test_blended_targets_are_weighted_means():
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_flat_pictures_have_finite_losses_and_gradients(value):
     features = torch.full((1, 2, 4, 4), value, requires_grad=True)
-    loss = style_loss({"a": gram(features)}, {"a": torch.zeros(1, 2, 2)}) + content_loss(features, torch.zeros(1, 2, 4, 4))
+    loss = style_loss({"a": gram(features)}, {"a": torch.zeros(1, 2, 2)}) + content_loss(
+        features, torch.zeros(1, 2, 4, 4)
+    )
     loss.sum().backward()
     assert torch.isfinite(features.grad).all()

@@ -103,7 +103,7 @@ def test_a_field_paints_each_part_in_its_own_style(network):
     field[:, 1, :, :32], field[:, 2, :, 32:] = 1, 1
     painted = network(image, field)
     one, two = network(image, one_hot(1)), network(image, one_hot(2))
-    left, right = painted[..., :8] , painted[..., -8:]
+    left, right = painted[..., :8], painted[..., -8:]
     assert (left - one[..., :8]).abs().mean() < (left - two[..., :8]).abs().mean()
     assert (right - two[..., -8:]).abs().mean() < (right - one[..., -8:]).abs().mean()
     field[:, 2, :, 32:], field[:, PHOTO, :, 32:] = 0, 1

@@ -4,8 +4,8 @@ import torch
 from multistyle.blend import Regions
 from multistyle.errors import MultistyleError
 from multistyle.network import StyleNetwork
-from multistyle.stylize import Stylizer
 from multistyle.strips import StripPainter
+from multistyle.stylize import Stylizer
 from multistyle.tiling import needs_tiling, paint_tiled
 
 GREY_LEVEL = 1 / 255

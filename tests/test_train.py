@@ -194,7 +194,13 @@ def test_every_shipped_recipe_is_one():
 
 def command(material: Path, steps: int) -> list[str]:
     (material / "c.toml").write_text(TOML % steps)
-    paths = {"styles": "styles", "photos": "photos", "config": "c.toml", "features": "vgg.safetensors", "output": "m.safetensors"}
+    paths = {
+        "styles": "styles",
+        "photos": "photos",
+        "config": "c.toml",
+        "features": "vgg.safetensors",
+        "output": "m.safetensors",
+    }
     options = [word for name, path in paths.items() for word in (f"--{name}", str(material / path))]
     return [sys.executable, "-m", "train", "fit", *options, "--device", "cpu"]
 

@@ -38,7 +38,9 @@ def fit(
     output: Annotated[Path, typer.Option("--output", "-o", help="Weight file to write.")],
     config: Annotated[Path | None, typer.Option(help="TOML recipe; see train/configs.")] = None,
     features: Annotated[list[Path] | None, typer.Option(help="VGG weights (safetensors); repeatable.")] = None,
-    start: Annotated[Path | None, typer.Option(help="Weight file of the same painters to start a new run from.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Weight file of the same painters to start a new run from.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
     """Train one network on all paintings of a folder; goes on from OUTPUT.state where there is one."""
@@ -83,9 +85,12 @@ def gatys(
     style = resize_image(read_image(painting), recipe.style_size).to(place)
     objective = Objective(recipe, load_loss_network(features or []).to(place), [style])
     started = time.monotonic()
-    for step, (picture, losses) in enumerate(optimise(objective, image, torch.tensor([[0.0, 1.0]], device=place), steps), start=1):
+    for step, (picture, losses) in enumerate(
+        optimise(objective, image, torch.tensor([[0.0, 1.0]], device=place), steps), start=1
+    ):
         if time.monotonic() - started > SECONDS or step == steps:
-            say(f"step {step}/{steps}  loss {losses.total.item():.3f}  content {losses.content.item():.3f}  style {losses.style.item():.3f}")
+            total, content, style_loss, _ = (loss.item() for loss in losses)
+            say(f"step {step}/{steps}  loss {total:.3f}  content {content:.3f}  style {style_loss:.3f}")
             started = time.monotonic()
     write_image(output, picture[0])
 

@@ -33,7 +33,9 @@ def load_checkpoint(file: Path, config: dict[str, Any], free: set[str]) -> dict[
         state = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0]
-        raise CheckpointError(f"cannot read the state of a run in {file} ({reason}); delete it to start anew") from error
+        raise CheckpointError(
+            f"cannot read the state of a run in {file} ({reason}); delete it to start anew"
+        ) from error
     for key in sorted((config.keys() | state["config"].keys()) - free):
         old, new = state["config"].get(key), config.get(key)
         if old != new:

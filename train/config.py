@@ -22,8 +22,9 @@ class TrainConfig:
     at most. crop: side (px) of the square training crops, a multiple of 16. batch, steps: of the optimizer.
     learning_rate: Adam's peak, after `warmup` steps, from which it falls to 0 along a cosine; clip: largest norm of
     the gradient. The loss is content + style_weight * style + variation_weight * total variation, with the layers
-    named, plus spike_weight and shift_weight times the regularizers of those names. widths, blocks, stem, head: of the network (`NetworkConfig`). channels_last: memory format; faster on most
-    machines. checkpoint_minutes, preview_steps: how often state is saved and a sheet of previews drawn.
+    named, plus spike_weight and shift_weight times the regularizers of those names. widths, blocks, stem, head: of
+    the network (`NetworkConfig`). channels_last: memory format; faster on most machines. checkpoint_minutes,
+    preview_steps: how often state is saved and a sheet of previews drawn.
     """
 
     styles: tuple[str, ...] = ()

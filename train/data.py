@@ -6,8 +6,8 @@ import csv
 import io
 import sys
 import tarfile
-from concurrent.futures import ThreadPoolExecutor
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -119,7 +119,7 @@ class Batches:
 
     def __getitem__(self, step: int) -> Tensor:
         """Batch `step`: (B, 3, crop, crop), float32 in [0, 1]."""
-        draws = torch.Generator().manual_seed(hash_seed(self.seed, step))
+        draws = torch.Generator().manual_seed(step_seed(self.seed, step, 0))
         indices = torch.randint(len(self.photos), (self.batch,), generator=draws)
         return torch.stack([self._crop(self.photos[int(index)], draws) for index in indices])
 
@@ -145,9 +145,9 @@ class Batches:
                 yield batch
 
 
-def hash_seed(seed: int, step: int) -> int:
-    """One seed for a step of a run; no two steps of a run share it."""
-    return seed * 1_000_003 + step
+def step_seed(seed: int, step: int, purpose: int) -> int:
+    """A seed for one step of a run and one purpose, 0 the photos, 1 all else; no two of a run share it."""
+    return (seed * 1_000_003 + step) * 2 + purpose
 
 
 def read_paintings(folder: Path, names: Sequence[str], size: int) -> tuple[list[Style], list[Tensor]]:

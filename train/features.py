@@ -122,12 +122,14 @@ def _torchvision_vgg19() -> Vgg:
     try:
         model = vgg19(weights=VGG19_Weights.IMAGENET1K_V1, progress=True)
     except OSError as error:
-        raise FeatureError(f"cannot download torchvision's VGG-19 ({error}); give local weights by --features") from error
+        raise FeatureError(
+            f"cannot download torchvision's VGG-19 ({error}); give local weights by --features"
+        ) from error
     return Vgg(_rename_torchvision(model.state_dict()), IMAGENET, "zeros")
 
 
 def _rename_torchvision(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """"features.N.weight" -> "convB_I.weight": N counts convolutions, ReLUs and poolings."""
+    """ "features.N.weight" -> "convB_I.weight": N counts convolutions, ReLUs and poolings."""
     renamed, index = {}, 0
     for block, count in enumerate(VGG19_BLOCKS, start=1):
         for position in range(1, count + 1):

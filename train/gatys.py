@@ -21,7 +21,9 @@ def optimise(objective: Objective, photo: Tensor, blend: Tensor, steps: int) -> 
     H, W) in [0, 1], and its losses. It ends early where no step lowers the loss any more.
     """
     pixels = photo.clone().requires_grad_(True)
-    optimizer = torch.optim.LBFGS([pixels], lr=1.0, max_iter=1, max_eval=20, history_size=20, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(
+        [pixels], lr=1.0, max_iter=1, max_eval=20, history_size=20, line_search_fn="strong_wolfe"
+    )
     optimizer.param_groups[0].update(tolerance_grad=0.0, tolerance_change=0.0)
 
     def closure() -> Tensor:

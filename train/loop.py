@@ -21,7 +21,7 @@ from multistyle.weights import PHOTO_STYLE, Model, Style, save_weights
 
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import TrainConfig
-from .data import Batches, Photos, hash_seed
+from .data import Batches, Photos, step_seed
 from .objective import Losses, Objective, draw_blends
 from .progress import Progress, say
 from .regularizers import SpikeMeter, shift_loss
@@ -47,7 +47,7 @@ class Trainer:
 
     def step(self, photos: Tensor) -> Losses:
         """One step of the optimizer on photos (B, 3, crop, crop). Returns the means of the losses, detached."""
-        draws = torch.Generator().manual_seed(hash_seed(self.config.seed, self.done))
+        draws = torch.Generator().manual_seed(step_seed(self.config.seed, self.done, 1))
         blend = draw_blends(len(photos), len(self.model.catalogue), draws).to(self.device)
         photos = photos.to(self.device, memory_format=self.format)
         for group in self.optimizer.param_groups:
@@ -90,7 +90,9 @@ class Trainer:
         """Take over a model's weights. Raises `MultistyleError` where its network or its painters are others."""
         ours, theirs = self.model, model
         if theirs.network.config != ours.network.config:
-            raise MultistyleError(f"cannot start from a network with {theirs.network.config}, not {ours.network.config}")
+            raise MultistyleError(
+                f"cannot start from a network with {theirs.network.config}, not {ours.network.config}"
+            )
         names = [[style.name for style in each.catalogue] for each in (ours, theirs)]
         if names[0] != names[1]:
             raise MultistyleError(f"cannot start from a model of {', '.join(names[1])}, not {', '.join(names[0])}")

@@ -16,8 +16,8 @@ class SpikeMeter:
 
     A network under instance normalization can hide a few huge values in one place, so that all the rest is divided by
     their deviation; they show as white blobs, as described of adaptive instance normalization by Karras et al.,
-    "Analyzing and Improving the Image Quality of StyleGAN" (2020), section 2. `penalty` sums, over the layers below full
-    size, the mean square of what goes beyond `SPIKE` deviations.
+    "Analyzing and Improving the Image Quality of StyleGAN" (2020), section 2. `penalty` sums, over the layers below
+    full size, the mean square of what goes beyond `SPIKE` deviations.
     """
 
     def __init__(self, full: int) -> None:

@@ -8,8 +8,21 @@ from typing import Annotated
 import typer
 
 from ..errors import MultistyleError
-from .common import FAILURE, USAGE, Device, KeepColors, Precision, Size, Strength, Weights
-from .common import check_size, failing_with, prepare, progress_bar, say
+from .common import (
+    FAILURE,
+    USAGE,
+    Device,
+    KeepColors,
+    Precision,
+    Size,
+    Strength,
+    Weights,
+    check_size,
+    failing_with,
+    prepare,
+    progress_bar,
+    say,
+)
 
 RANDOM = "random"
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import MultistyleError
-from .common import FAILURE, USAGE, Device, Precision, Size, Weights
-from .common import check_size, failing_with, prepare, progress_bar
+from .common import FAILURE, USAGE, Device, Precision, Size, Weights, check_size, failing_with, prepare, progress_bar
 
 if TYPE_CHECKING:
     from torch import Tensor

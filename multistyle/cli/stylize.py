@@ -10,8 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import MultistyleError
-from .common import FAILURE, USAGE, Device, KeepColors, Mix, Precision, Size, Strength, Weights
-from .common import failing_with, prepare, progress_bar, say
+from .common import (
+    FAILURE,
+    USAGE,
+    Device,
+    KeepColors,
+    Mix,
+    Precision,
+    Size,
+    Strength,
+    Weights,
+    failing_with,
+    prepare,
+    progress_bar,
+    say,
+)
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -110,7 +123,13 @@ def styles(
         catalogue = load_weights(weights).catalogue
     if as_json:
         fields = ("name", "artist", "title", "year")
-        print(json.dumps([{field: getattr(style, field) for field in fields} for style in catalogue], ensure_ascii=False, indent=2))
+        print(
+            json.dumps(
+                [{field: getattr(style, field) for field in fields} for style in catalogue],
+                ensure_ascii=False,
+                indent=2,
+            )
+        )
         return
     names, artists = (max(len(getattr(style, field)) for style in catalogue) for field in ("name", "artist"))
     for style in catalogue:
@@ -130,7 +149,10 @@ def plan(photos: list[Path], output: str) -> list[tuple[Path, Path]]:
         if folder.exists() and not folder.is_dir():
             raise MultistyleError(f"several photos need a folder to go to, and {output} is a file; give OUT as NAME/")
         folder.mkdir(parents=True, exist_ok=True)
-        jobs = [(photo, folder / (photo.name if photo.suffix.lower() in WRITABLE else f"{photo.stem}.png")) for photo in photos]
+        jobs = [
+            (photo, folder / (photo.name if photo.suffix.lower() in WRITABLE else f"{photo.stem}.png"))
+            for photo in photos
+        ]
     taken: dict[Path, Path] = {}
     for photo, target in jobs:
         check_output(target)

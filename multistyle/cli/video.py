@@ -7,8 +7,20 @@ from typing import Annotated
 
 import typer
 
-from .common import FAILURE, USAGE, Device, Mix, Precision, Size, Strength, Weights
-from .common import check_size, failing_with, prepare, progress_bar
+from .common import (
+    FAILURE,
+    USAGE,
+    Device,
+    Mix,
+    Precision,
+    Size,
+    Strength,
+    Weights,
+    check_size,
+    failing_with,
+    prepare,
+    progress_bar,
+)
 
 
 def video(
