@@ -13,7 +13,7 @@ from .errors import MultistyleError
 from .strips import StripPainter
 from .stylize import Stylizer
 
-BYTES_PER_PIXEL = 160  # of a plain pass, for each channel of full size
+BYTES_PER_PIXEL = 24  # at the peak of a plain pass in float32, for each channel of full size
 
 
 @torch.inference_mode()

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -90,3 +94,16 @@ def test_small_tiles_are_refused(stylizer):
 def test_what_fits_is_not_tiled(stylizer):
     assert not needs_tiling(stylizer, 64, 64)
     assert needs_tiling(stylizer, 10**6, 10**6)
+
+
+def test_the_memory_of_one_pass_is_no_more_than_expected():
+    """Of the shipped network; measured in a process of its own, since a peak never falls."""
+    code = (
+        "import torch; from benchmarks.tiling import peak_memory; from multistyle.stylize import load_stylizer\n"
+        "from multistyle.tiling import BYTES_PER_PIXEL\n"
+        "s = load_stylizer(device='cpu'); s(torch.rand(3, 64, 64)); before = peak_memory()\n"
+        "s(torch.rand(3, 1200, 1200)); each = (peak_memory() - before) / 1200**2 / s.network.config.widths[0]\n"
+        "print(each); assert BYTES_PER_PIXEL / 4 < each < BYTES_PER_PIXEL * 1.25"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

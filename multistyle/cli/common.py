@@ -82,5 +82,15 @@ def failing_with(code: int) -> Iterator[None]:
         raise typer.Exit(code) from error
 
 
+def report(failures: list[str], total: int) -> None:
+    """End the command with its failures, one line each, where there are any of `total` pictures."""
+    for failure in failures:
+        say(f"error: {failure}")
+    if failures:
+        if total > 1:
+            say(f"{total - len(failures)} of {total} painted")
+        raise typer.Exit(FAILURE)
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

@@ -23,7 +23,7 @@ from .common import (
     failing_with,
     prepare,
     progress_bar,
-    say,
+    report,
 )
 
 if TYPE_CHECKING:
@@ -79,12 +79,7 @@ def stylize(
             except MultistyleError as error:
                 failures.append(str(error))
             bar.remove_task(task)
-    for failure in failures:
-        say(f"error: {failure}")
-    if failures:
-        if len(jobs) > 1:
-            say(f"{len(jobs) - len(failures)} of {len(jobs)} painted")
-        raise typer.Exit(FAILURE)
+    report(failures, len(jobs))
 
 
 def split_region(text: str) -> tuple[Path, str]:
