@@ -221,5 +221,5 @@ class StripPainter:
 
 def _reach(network: StyleNetwork) -> int:
     """How far, in rows of quarter size, a pixel of the painting sees: half the receptive field, rounded up."""
-    pixels = network.config.stem // 2 + 1 + 2 + STRIDE * len(network.blocks) + 2 + 1 + network.config.head // 2
+    pixels = network.config.stem // 2 + 1 + 2 + STRIDE * len(network.blocks) + 4 + 2 + network.config.head // 2
     return -(-pixels // STRIDE) + 1

@@ -11,7 +11,7 @@ from multistyle.network import NetworkConfig, StyleNetwork
 from multistyle.weights import PHOTO_STYLE, Model, Style, save_weights
 
 ASSETS = Path(__file__).parent / "assets"
-TINY = NetworkConfig(widths=(4, 6, 8), blocks=1, stem=3, head=3)
+TINY = NetworkConfig(widths=(4, 6, 8), blocks=1, stem=3, head=3, upsampling="bilinear")
 
 
 @pytest.fixture(autouse=True)

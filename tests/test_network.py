@@ -2,7 +2,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from multistyle.network import PHOTO, NetworkConfig, StyleNetwork, conditional_instance_norm, pad_to_grid
+from multistyle.network import (
+    PHOTO,
+    NetworkConfig,
+    StyleNetwork,
+    UpsampledConvolution,
+    conditional_instance_norm,
+    pad_to_grid,
+)
 
 
 def one_hot(style: int, styles: int = 4) -> torch.Tensor:
@@ -131,6 +138,27 @@ def test_half_precision_stays_near_and_blends_in_float32(network, precision):
     assert (half - network(image, blend)).abs().mean() < 0.02
 
 
+def test_upsampling_is_followed_by_the_convolution_with_the_edge_continued():
+    x = torch.rand(1, 3, 5, 6)
+    layer = UpsampledConvolution(3, 2, "nearest")
+    large = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    expected = F.conv2d(F.pad(large, (1,) * 4, mode="reflect"), layer.weight)
+    assert torch.allclose(layer(x), expected, atol=1e-6)
+    smooth = UpsampledConvolution(3, 2, "bilinear")(torch.full((1, 3, 5, 6), 0.7))
+    assert torch.allclose(smooth, smooth[..., :1, :1].expand_as(smooth), atol=1e-6)
+
+
+def test_bilinear_upsampling_attenuates_the_copies_of_a_slope_more_than_nearest():
+    ramp = torch.linspace(0, 1, 16).expand(1, 1, 16, 16).contiguous()
+    steps = {}
+    for mode in ("nearest", "bilinear"):
+        layer = UpsampledConvolution(1, 1, mode)
+        layer.weight.data.fill_(1 / 9)
+        second = layer(ramp)[0, 0, 16, 8:-8].diff().diff()  # of a straight slope it is 0
+        steps[mode] = second.abs().max()
+    assert steps["bilinear"] < 0.01 * steps["nearest"]
+
+
 def test_wrong_shapes_are_named(network):
     with pytest.raises(ValueError, match=r"image of shape \(B, 3, H, W\), got \(3, 8, 8\)"):
         network(torch.rand(3, 8, 8), one_hot(1))
@@ -138,7 +166,9 @@ def test_wrong_shapes_are_named(network):
         network(torch.rand(1, 3, 8, 8), one_hot(1)[0])
 
 
-@pytest.mark.parametrize("wrong", [{"stem": 4}, {"head": 17}, {"widths": (0, 1, 1)}, {"blocks": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"stem": 4}, {"head": 17}, {"widths": (0, 1, 1)}, {"blocks": -1}, {"upsampling": "cubic"}]
+)
 def test_impossible_shapes_are_refused(wrong):
     with pytest.raises(ValueError):
         NetworkConfig(**wrong)

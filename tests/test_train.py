@@ -102,16 +102,22 @@ def test_a_continued_run_is_the_run_that_never_stopped(material):
         assert torch.equal(a, b), name
 
 
-def test_a_new_run_starts_from_a_models_weights_of_the_same_shape_and_painters(material):
+def test_a_new_run_starts_from_the_weights_of_a_network_of_the_same_shape(material):
     first = run(material, material / "m.safetensors")
-    trainer = make_trainer(material)
+    trainer = make_trainer(material, replace(CONFIG, upsampling="nearest"))
     trainer.start_from(load_weights(material / "m.safetensors"))
     assert torch.equal(trainer.model.network.table, first.model.network.table) and trainer.done == 0
     with pytest.raises(MultistyleError, match="cannot start from a network with"):
         make_trainer(material, replace(CONFIG, blocks=2)).start_from(first.model)
-    renamed = replace(first.model, catalogue=[*first.model.catalogue[:2], Style("other")])
-    with pytest.raises(MultistyleError, match="cannot start from a model of photo, dots, other"):
-        trainer.start_from(renamed)
+
+
+def test_painters_are_taken_over_by_name_and_new_ones_start_at_the_mean(material):
+    model = run(material, material / "m.safetensors").model
+    trainer, table = make_trainer(material), model.network.table
+    trainer.start_from(replace(model, catalogue=[model.catalogue[0], Style("other"), model.catalogue[1]]))
+    found, mean = trainer.model.network.table, table[1:].mean(0)
+    assert [style.name for style in trainer.model.catalogue] == [style.name for style in model.catalogue]
+    assert torch.equal(found, torch.stack([table[0], table[2], mean]))
 
 
 def test_a_state_of_another_run_or_a_damaged_one_is_refused(material):

@@ -39,7 +39,7 @@ def fit(
     config: Annotated[Path | None, typer.Option(help="TOML recipe; see train/configs.")] = None,
     features: Annotated[list[Path] | None, typer.Option(help="VGG weights (safetensors); repeatable.")] = None,
     start: Annotated[
-        Path | None, typer.Option(help="Weight file of the same painters to start a new run from.")
+        Path | None, typer.Option(help="Weight file of the same network's shape to start a new run from.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:

@@ -22,8 +22,8 @@ class TrainConfig:
     at most. crop: side (px) of the square training crops, a multiple of 16. batch, steps: of the optimizer.
     learning_rate: Adam's peak, after `warmup` steps, from which it falls to 0 along a cosine; clip: largest norm of
     the gradient. The loss is content + style_weight * style + variation_weight * total variation, with the layers
-    named, plus spike_weight and shift_weight times the regularizers of those names. widths, blocks, stem, head: of
-    the network (`NetworkConfig`). channels_last: memory format; faster on most machines. checkpoint_minutes,
+    named, plus spike_weight and shift_weight times the regularizers of those names. widths, blocks, stem, head,
+    upsampling: of the network (`NetworkConfig`). channels_last: memory format; faster on most machines. checkpoint_minutes,
     preview_steps: how often state is saved and a sheet of previews drawn.
     """
 
@@ -46,6 +46,7 @@ class TrainConfig:
     blocks: int = 5
     stem: int = 9
     head: int = 9
+    upsampling: str = "bilinear"
     channels_last: bool = True
     seed: int = 0
     checkpoint_minutes: float = 5.0
@@ -63,7 +64,7 @@ class TrainConfig:
             raise ConfigError(str(error)) from error
 
     def network(self) -> NetworkConfig:
-        return NetworkConfig(self.widths, self.blocks, self.stem, self.head)
+        return NetworkConfig(self.widths, self.blocks, self.stem, self.head, self.upsampling)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from multistyle.errors import MultistyleError
 from multistyle.image import write_image
-from multistyle.network import StyleNetwork
+from multistyle.network import PHOTO, StyleNetwork
 from multistyle.weights import PHOTO_STYLE, Model, Style, save_weights
 
 from .checkpoint import load_checkpoint, save_checkpoint
@@ -86,17 +87,19 @@ class Trainer:
         self.done = state["step"]
         return True
 
+    @torch.no_grad()
     def start_from(self, model: Model) -> None:
-        """Take over a model's weights. Raises `MultistyleError` where its network or its painters are others."""
-        ours, theirs = self.model, model
-        if theirs.network.config != ours.network.config:
-            raise MultistyleError(
-                f"cannot start from a network with {theirs.network.config}, not {ours.network.config}"
-            )
-        names = [[style.name for style in each.catalogue] for each in (ours, theirs)]
-        if names[0] != names[1]:
-            raise MultistyleError(f"cannot start from a model of {', '.join(names[1])}, not {', '.join(names[0])}")
-        ours.network.load_state_dict(theirs.network.state_dict())
+        """Take over a model's convolutions, and its rows by their names; a painter new to it starts at their mean.
+
+        Raises `MultistyleError` where its network has another shape.
+        """
+        ours, theirs = self.model.network, model.network
+        if replace(theirs.config, upsampling=ours.config.upsampling) != ours.config:
+            raise MultistyleError(f"cannot start from a network with {theirs.config}, not {ours.config}")
+        rows = {style.name: row for style, row in zip(model.catalogue, theirs.table)}
+        mean = theirs.table[PHOTO + 1 :].mean(0)
+        table = torch.stack([rows.get(style.name, mean) for style in self.model.catalogue])
+        ours.load_state_dict({**theirs.state_dict(), "table": table})
 
     def check_finite(self) -> None:
         """Raise `MultistyleError` where a parameter has become infinite or no number."""
