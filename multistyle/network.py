@@ -86,9 +86,12 @@ class UpsampledConvolution(Convolution):
 
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and (biased) variance of each channel of each sample of x (B, C, H, W): (B, C) each, in float32."""
-    variance, mean = torch.var_mean(x.float(), dim=(2, 3), correction=0)
-    return mean, variance
+    """Mean and (biased) variance of each channel of each sample of x (B, C, H, W): (B, C) each, in float32.
+
+    In two passes, which on channels-last CPU tensors take a quarter of the time of `torch.var_mean`.
+    """
+    mean = x.mean((2, 3), keepdim=True, dtype=torch.float32)
+    return mean[:, :, 0, 0], (x - mean).square().mean((2, 3))
 
 
 def modulate(x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ A network trained on photos flickers on film, and for three reasons, each met wh
   flicker of a pan.
 - Sensor noise is painted as strokes. `Denoiser` averages a pixel over time where nothing moves.
 - The statistics of instance normalization are of the whole frame: something bright at the edge changes the colours of
-  all of it. `SmoothNorm` carries them over with a time constant.
+  all of it. They are carried over, with a time constant.
 
 All three start afresh at a cut. What remains: motion that is not of the whole frame (people, zoom, rotation) is
 painted as it comes, and within the receptive field of the frame's edges (56 px) strokes follow the edge.
@@ -24,8 +24,8 @@ from torch import Tensor
 
 from .blend import Blend
 from .color import luminance
-from .network import PHOTO, STRIDE, modulate, moments
-from .stylize import Stylizer
+from .network import PHOTO, STRIDE
+from .stylize import Carry, Stylizer
 
 TIME_CONSTANT = 0.5  # s, of the statistics
 NOISE = 6 / 255  # mean difference of a neighbourhood up to which it is noise; at twice as much it is motion
@@ -35,32 +35,6 @@ PATCH = 512  # px; the part of a frame by which the camera is followed
 STEPS = 8  # a pixel; how finely the camera is followed
 LOBES = 3  # of the interpolation
 MATCH = 0.2  # of a perfect match's peak; unrelated pictures reach half of it
-
-
-class SmoothNorm:
-    """A `Norm` whose statistics are those of the frames so far, by exponential smoothing.
-
-    To be told of each frame by `begin` before the network runs on it; for one picture at a time (B = 1).
-    """
-
-    def __init__(self) -> None:
-        self.statistics: list[tuple[Tensor, Tensor]] = []
-        self.layer, self.share = 0, 1.0
-
-    def begin(self, seconds: float) -> None:
-        """The next frame comes `seconds` after the last one."""
-        self.layer, self.share = 0, 1 - math.exp(-seconds / TIME_CONSTANT)
-
-    def __call__(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        mean, variance = moments(x)
-        if self.layer == len(self.statistics):
-            self.statistics.append((mean, variance))
-        else:
-            before = self.statistics[self.layer]
-            mean, variance = (torch.lerp(old, new, self.share) for old, new in zip(before, (mean, variance)))
-            self.statistics[self.layer] = mean, variance
-        self.layer += 1
-        return modulate(x, mean, variance, scale, shift)
 
 
 class Denoiser:
@@ -131,17 +105,17 @@ class Steady:
         """
         frame = frame.to(self.stylizer.device, torch.float32)
         if self.previous is None or self.previous.shape != frame.shape or is_cut(self.previous, frame):
-            self.norm, self.denoiser, self.camera = SmoothNorm(), Denoiser(), Camera()
+            self.carry, self.denoiser, self.camera = Carry(), Denoiser(), Camera()
         moved = self.camera.follow(luminance(frame).cpu())
         down, right = self.camera.fraction
         steady = self.denoiser(shift(frame, (-down, -right)).clamp(0, 1), moved)
-        self.norm.begin(time - self.time)
+        self.carry.share = 1 - math.exp((self.time - time) / TIME_CONSTANT)
         self.previous, self.time = frame, time
         weights = self.stylizer.blend(blend, strength)
         # what has moved by c pixels since the first frame keeps its place on the grid when as many lie before it
         top, left = (-cell % STRIDE for cell in self.camera.cell)
         padded = F.pad(steady[None], (left, 0, top, 0), mode="replicate")[0]
-        painted = self.stylizer(padded, weights, norm=self.norm)[:, top:, left:]
+        painted = self.stylizer(padded, weights, carry=self.carry)[:, top:, left:]
         photo = weights[PHOTO]  # its share is of the frame as it is, noise and all
         return (shift(painted - photo * steady, self.camera.fraction) + photo * frame).clamp(0, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,8 +14,20 @@ from .blend import Blend, blend_vector, is_constant, with_strength
 from .device import choose_device, choose_precision
 from .errors import MultistyleError
 from .image import check_image
-from .network import Norm, conditional_instance_norm
+from .inference import InferenceNetwork
+from .network import pad_to_grid
 from .weights import Model, Style, load_weights
+
+
+@dataclass
+class Carry:
+    """The statistics of all normalizations (1, 2, N), handed on from one painting to the next.
+
+    share: of the next picture's own, in [0, 1], in what it is painted with; the first is painted with its own.
+    """
+
+    share: float = 1.0
+    statistics: Tensor | None = None
 
 
 class Stylizer:
@@ -22,14 +35,19 @@ class Stylizer:
 
     model: from `load_weights`, used as it is and moved to the device. device: "auto", "cpu", "cuda", "cuda:N" or "mps".
     precision: "auto" (bfloat16 on a GPU that has it, float32 elsewhere), "float32", "bfloat16" or "float16"; the
-    normalizations' statistics and the output are float32 in each. Raises `DeviceError`.
+    normalizations' statistics and the output are float32 in each. compile: paint by `torch.compile`, faster from the
+    second picture on; the first takes up to a minute, and so does the first of another size. Raises `DeviceError`.
     """
 
-    def __init__(self, model: Model, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(self, model: Model, device: str = "auto", precision: str = "auto", compile: bool = False) -> None:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.model = model
         self.network = model.network.eval().to(self.device, memory_format=torch.channels_last)
+        self.inference = InferenceNetwork(self.network)
+        self.compiled = compile
+        if compile:
+            self.inference.compile()
 
     @property
     def styles(self) -> list[Style]:
@@ -51,17 +69,19 @@ class Stylizer:
 
     @torch.inference_mode()
     def __call__(
-        self, photo: Tensor, blend: Blend | None = None, strength: float = 1.0, norm: Norm = conditional_instance_norm
+        self, photo: Tensor, blend: Blend | None = None, strength: float = 1.0, carry: Carry | None = None
     ) -> Tensor:
         """Paint `photo` in `blend`, float32 in [0, 1] and on the photo's device.
 
         photo: float, sRGB in [0, 1], (3, H, W) or a batch (B, 3, H, W). blend: "starry=0.7,scream=0.3", a mapping, S
         numbers, a tensor (S,) or (B, S), or a blend field (S, h, w), a blend for every pixel, fitted to the photo's
-        size; None is the catalogue's first painter. strength: in [0, 1], the rest is photo's. norm: see
-        `StyleNetwork.forward`. One photo with one blend gives (3, H, W); otherwise the result is (B, 3, H, W), one
-        photo being painted in each of B blends, or each of B photos in one blend or in its own.
+        size; None is the catalogue's first painter. strength: in [0, 1], the rest is photo's. carry: takes part in this
+        painting and is brought up to date, for one photo. One photo with one blend gives (3, H, W); otherwise the
+        result is (B, 3, H, W), one photo being painted in each of B blends, or each of B photos in one blend or in its
+        own.
 
-        Raises `ImageError` and `BlendError` for a photo or a blend that is none, `MultistyleError` where memory ends.
+        Raises `ImageError` and `BlendError` for a photo or a blend that is none, `MultistyleError` where memory ends
+        or nothing can be compiled.
         """
         check_image(photo)
         weights = self.blend(blend, strength)
@@ -72,24 +92,39 @@ class Stylizer:
         if len(images) != len(weights) and 1 not in (len(images), len(weights)):
             raise MultistyleError(f"{len(images)} photos and {len(weights)} blends; give one of either, or as many")
         count = max(len(images), len(weights))
-        painted = self._run(images.expand(count, -1, -1, -1), weights.expand(count, *weights.shape[1:]), norm).to(
-            photo.device
-        )
+        painted = self._run(images.expand(count, -1, -1, -1), weights.expand(count, *weights.shape[1:]), carry)
+        painted = painted.to(photo.device)
         return painted[0] if single else painted
 
-    def _run(self, images: Tensor, weights: Tensor, norm: Norm) -> Tensor:
-        images = images.to(self.device, torch.float32, memory_format=torch.channels_last)
+    def _run(self, images: Tensor, weights: Tensor, carry: Carry | None) -> Tensor:
+        height, width = images.shape[2:]
+        images = pad_to_grid(images.to(self.device, torch.float32)).contiguous(memory_format=torch.channels_last)
+        weights = pad_to_grid(weights) if weights.ndim == 4 else weights
         half = self.precision != torch.float32
         try:
             with torch.autocast(self.device.type, self.precision if half else None, enabled=half):
-                return self.network(images, weights.to(self.device), norm).clamp_(0, 1)
+                painted, statistics = self.inference(images, weights.to(self.device), *self._carried(carry))
         except RuntimeError as error:
-            if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
-                raise
-            height, width = images.shape[2:]
-            raise MultistyleError(
+            raise self._explain(error, height, width) from error
+        if carry is not None:
+            carry.statistics = statistics
+        return painted[..., :height, :width].clamp_(0, 1)
+
+    def _carried(self, carry: Carry | None) -> tuple[Tensor, Tensor] | tuple[()]:
+        if carry is None:
+            return ()
+        first = carry.statistics is None  # nothing to carry has the same shape, so that one compiled graph does both
+        before = torch.zeros(1, 2, sum(self.network.channels), device=self.device) if first else carry.statistics
+        return before, torch.tensor(1.0 if first else carry.share, device=self.device)
+
+    def _explain(self, error: Exception, height: int, width: int) -> Exception:
+        if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
+            return MultistyleError(
                 f"{width} x {height} px do not fit in the memory of {self.device}; ask for a smaller size"
-            ) from error
+            )
+        if self.compiled and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            return MultistyleError(f"nothing can be compiled on this machine ({_first_line(error)}); leave compile out")
+        return error
 
     def interpolate(self, photo: Tensor, a: Blend, b: Blend, steps: int) -> Iterator[Tensor]:
         """Paint `photo` (3, H, W) `steps` times, from blend `a` to blend `b`, both included, in equal steps.
@@ -111,7 +146,13 @@ def fit_field(field: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(field[None], (height, width), mode="bilinear", antialias=True)[0]
 
 
-def load_stylizer(weights: str | Path | None = None, device: str = "auto", precision: str = "auto") -> Stylizer:
+def load_stylizer(
+    weights: str | Path | None = None, device: str = "auto", precision: str = "auto", compile: bool = False
+) -> Stylizer:
     """A `Stylizer` for the weight file `weights` (None: the shipped one). Raises `WeightsError`, `DeviceError`."""
     choose_precision(precision, choose_device(device))  # what is not there should be said before a file is read
-    return Stylizer(load_weights(weights), device, precision)
+    return Stylizer(load_weights(weights), device, precision, compile)
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -165,3 +165,16 @@ def test_python_dash_m_is_the_same_command_and_help_does_not_wait_for_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "stylize" in done.stdout and "styles" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command, rest",
+    [("folder", ["--mix", "starry"]), ("sequence", ["--from", "photo", "--to", "starry", "--frames", 2])],
+)
+def test_compile_reaches_the_network_and_nothing_compiles_without_it(run, photo, tmp_path, monkeypatch, command, rest):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(type(self).__name__))
+    source = photo.parent if command == "folder" else photo
+    for number, (options, expected) in enumerate((([], []), (["--compile"], ["InferenceNetwork"]))):
+        result = run(command, source, f"{tmp_path}-{number}/", *rest, "--device", "cpu", *options)
+        assert result.exit_code == 0 and compiled == expected, result.output

@@ -121,12 +121,12 @@ def test_pictures_of_one_size_are_painted_together_and_large_ones_alone(stylizer
 
 
 def test_a_batch_beyond_memory_is_painted_one_by_one(stylizer, source, tmp_path, monkeypatch):
-    def out_of_memory(images, blend, norm, run=stylizer.network.forward):
+    def out_of_memory(images, blend, run=stylizer.inference.forward):
         if len(images) > 1 or images.shape[3] > 28:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return run(images, blend, norm)
+        return run(images, blend)
 
-    monkeypatch.setattr(stylizer.network, "forward", out_of_memory)
+    monkeypatch.setattr(stylizer.inference, "forward", out_of_memory)
     failed = [outcome for outcome in paint(stylizer, source, tmp_path / "out") if outcome.error]
     assert [outcome.job.name for outcome in failed] == ["wide.png"] and "wide.png" in str(failed[0].error)
 

@@ -16,7 +16,7 @@ ROAD = [
     {"errors"},
     {"network", "atomic", "film"},
     {"device", "image", "blend", "color"},
-    {"weights", "record", "strips"},
+    {"weights", "record", "strips", "inference"},
     {"stylize"},
     {"steady"},
     {"tiling"},

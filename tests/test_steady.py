@@ -2,9 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from multistyle.network import conditional_instance_norm
-from multistyle.steady import Camera, Denoiser, SmoothNorm, Steady, is_cut, luminance, shift
-from multistyle.stylize import Stylizer
+from multistyle.steady import Camera, Denoiser, Steady, is_cut, luminance, shift
+from multistyle.stylize import Carry, Stylizer
 
 STEP = 1 / 25
 
@@ -22,20 +21,19 @@ def scene() -> torch.Tensor:
     return ((small + large) / 2).clamp(0, 1)
 
 
-def test_statistics_are_the_first_frames_and_then_follow_with_the_time_constant():
-    norm, scale, shift_ = SmoothNorm(), torch.ones(1, 2), torch.zeros(1, 2)
-    first, second = torch.rand(1, 2, 6, 6), 3 + torch.rand(1, 2, 6, 6)
-    norm.begin(0)
-    torch.testing.assert_close(norm(first, scale, shift_), conditional_instance_norm(first, scale, shift_))
-    for _ in range(5):
-        norm.begin(0.1)
-        painted = norm(second, scale, shift_)
-    # five times 0.1 s, one time constant
-    expected = torch.lerp(second.mean((2, 3)), first.mean((2, 3)), torch.tensor(-1.0).exp())
-    torch.testing.assert_close(norm.statistics[0][0], expected)
-    assert painted.mean() > 1, "normalized by statistics that lag behind"
-    norm.begin(1000)
-    torch.testing.assert_close(norm(second, scale, shift_), conditional_instance_norm(second, scale, shift_))
+def test_statistics_are_the_first_frames_and_then_follow_with_the_time_constant(stylizer, scene):
+    steady, other = Steady(stylizer), (scene * 0.6 + 0.1).clamp(0, 1)
+    steady(scene)
+    first, alone = steady.carry.statistics, Carry()
+    stylizer(scene, carry=alone)
+    torch.testing.assert_close(first, alone.statistics)
+    for index in range(5):
+        steady(scene, time=0.1 * (index + 1))
+    torch.testing.assert_close(steady.carry.statistics, first)
+    steady(other, time=1.0)
+    assert steady.carry.share == pytest.approx(1 - torch.tensor(-1.0).exp().item()), "0.5 s, one time constant"
+    steady(other, time=1000.0)
+    assert steady.carry.share == pytest.approx(1)
 
 
 def test_the_first_frame_is_painted_as_a_photo_and_a_cut_starts_afresh(stylizer, scene):

@@ -94,7 +94,7 @@ def test_a_picture_beyond_memory_is_one_line(stylizer, monkeypatch):
     def out_of_memory(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate ...\nlong advice")
 
-    monkeypatch.setattr(stylizer.network, "forward", out_of_memory)
+    monkeypatch.setattr(stylizer.inference, "forward", out_of_memory)
     with pytest.raises(MultistyleError, match="16 x 8 px do not fit in the memory of cpu"):
         stylizer(torch.rand(3, 8, 16))
 

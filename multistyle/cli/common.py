@@ -29,9 +29,14 @@ Size = Annotated[int | None, typer.Option(help="Longer side of the painting in p
 KeepColors = Annotated[bool, typer.Option("--keep-colors", help="Keep the photo's colours.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Precision = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the network first: a minute or so, then faster; for many pictures.")
+]
 
 
-def prepare(weights: Path | None, device: str, precision: str, mixes: list[str]) -> tuple[Stylizer, list[Tensor]]:
+def prepare(
+    weights: Path | None, device: str, precision: str, mixes: list[str], compile: bool = False
+) -> tuple[Stylizer, list[Tensor]]:
     """The stylizer that the options ask for, and a blend (S,) for each mix; what is wrong with them ends the command.
 
     What can be seen without the weight file is said before it is read.
@@ -45,7 +50,7 @@ def prepare(weights: Path | None, device: str, precision: str, mixes: list[str])
         choose_precision(precision, choose_device(device))
         parsed = [parse_mix(mix) for mix in mixes]
     with failing_with(FAILURE):
-        stylizer = Stylizer(load_weights(weights), device, precision)
+        stylizer = Stylizer(load_weights(weights), device, precision, compile)
     with failing_with(USAGE):
         return stylizer, [stylizer.blend(mix) for mix in parsed]
 

@@ -11,6 +11,7 @@ from ..errors import MultistyleError
 from .common import (
     FAILURE,
     USAGE,
+    Compile,
     Device,
     KeepColors,
     Precision,
@@ -41,6 +42,7 @@ def folder(
     weights: Weights = None,
     device: Device = "auto",
     precision: Precision = "auto",
+    compile: Compile = False,
 ) -> None:
     """Paint a folder, going on where it was stopped: multistyle folder photos paintings --mix random --seed 7"""
     from ..blend import describe
@@ -51,7 +53,7 @@ def folder(
         if seed is not None and mix != RANDOM:
             raise MultistyleError("--seed is for --mix random; add that, or leave --seed out")
         plan = plan_folder(source, target)
-    stylizer, blends = prepare(weights, device, precision, [] if mix in (None, RANDOM) else [mix])
+    stylizer, blends = prepare(weights, device, precision, [] if mix in (None, RANDOM) else [mix], compile)
     blend = blends[0] if blends else None
     with failing_with(USAGE):
         mixed = describe(stylizer.blend(blend, strength), stylizer.names)

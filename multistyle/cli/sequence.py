@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import MultistyleError
-from .common import FAILURE, USAGE, Device, Precision, Size, Weights, check_size, failing_with, prepare, progress_bar
+from .common import (
+    FAILURE,
+    USAGE,
+    Compile,
+    Device,
+    Precision,
+    Size,
+    Weights,
+    check_size,
+    failing_with,
+    prepare,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +38,7 @@ def sequence(
     weights: Weights = None,
     device: Device = "auto",
     precision: Precision = "auto",
+    compile: Compile = False,
 ) -> None:
     """Paint PHOTO from mix to mix: multistyle sequence photo.jpg out.gif --from starry --to scream --frames 60"""
     import torch
@@ -38,7 +51,7 @@ def sequence(
             raise MultistyleError(f"a sequence has at least 1 frame, not {frames}")
         check_not_photo(photo, output)
         check_sequence(output)
-    stylizer, corners = prepare(weights, device, precision, [start, *via, end])
+    stylizer, corners = prepare(weights, device, precision, [start, *via, end], compile)
     with failing_with(FAILURE):
         image = read(photo, size)
         painted = paint_sequence(stylizer, image, blend_path(torch.stack(corners), frames))

@@ -10,6 +10,7 @@ import typer
 from .common import (
     FAILURE,
     USAGE,
+    Compile,
     Device,
     Mix,
     Precision,
@@ -33,6 +34,7 @@ def video(
     weights: Weights = None,
     device: Device = "auto",
     precision: Precision = "auto",
+    compile: Compile = False,
 ) -> None:
     """Paint a video steadily, its sound kept: multistyle video in.mp4 out.mp4 --mix starry --to scream"""
     from ..blend import describe
@@ -41,7 +43,7 @@ def video(
     with failing_with(USAGE):
         check_size(size)
         check_video_paths(source, target)
-    stylizer, blends = prepare(weights, device, precision, [mix for mix in (mix, to) if mix is not None])
+    stylizer, blends = prepare(weights, device, precision, [mix for mix in (mix, to) if mix is not None], compile)
     with failing_with(USAGE):
         start = stylizer.blend(blends[0] if mix is not None else None, strength)
         end = stylizer.blend(blends[-1], strength) if to is not None else None

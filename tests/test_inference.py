@@ -1,0 +1,101 @@
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import TINY
+
+from multistyle.image import read_image
+from multistyle.inference import InferenceNetwork, join_phases, split_phases
+from multistyle.network import StyleNetwork
+from multistyle.stylize import Carry, Stylizer, load_stylizer
+
+
+def random_network(**changes) -> StyleNetwork:
+    network = StyleNetwork(replace(TINY, **changes), 4).eval().requires_grad_(False)
+    network.table.add_(torch.randn_like(network.table))
+    for layer in (*network.down, *network.blocks, *network.up):
+        layer.weight.copy_(torch.randn_like(layer.weight))  # trained filters are far larger than fresh ones
+    return network
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
+@pytest.mark.parametrize("blocks", [0, 2])
+def test_the_numbers_are_the_plain_networks(upsampling, blocks):
+    network = random_network(upsampling=upsampling, blocks=blocks)
+    images, blend = torch.rand(2, 3, 20, 28), torch.rand(2, 4).softmax(1)
+    painted, _ = InferenceNetwork(network)(images, blend)
+    torch.testing.assert_close(painted, network(images, blend), atol=1e-4, rtol=0)
+
+
+def test_a_blend_for_every_pixel_too():
+    network, image = random_network(), torch.rand(1, 3, 24, 16)
+    field = torch.rand(1, 4, 24, 16).softmax(1)
+    painted, _ = InferenceNetwork(network)(image, field)
+    torch.testing.assert_close(painted, network(image, field), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 64), (33, 18)])
+def test_a_stylizer_paints_any_size_as_the_plain_network(model, size):
+    photo = torch.rand(3, *size)
+    blend = torch.tensor([0.2, 0.3, 0.1, 0.4])
+    painted = Stylizer(model, "cpu")(photo, blend)
+    torch.testing.assert_close(painted, model.network(photo[None], blend[None])[0], atol=1e-4, rtol=0)
+
+
+def test_phases_are_joined_and_split():
+    x = torch.rand(2, 5, 6, 8)
+    assert torch.equal(join_phases(split_phases(x)), x)
+    assert torch.equal(split_phases(x)[:, 5:10], x[:, :, ::2, 1::2]), "the upper right pixel of each cell comes second"
+
+
+def test_statistics_are_those_of_every_layer_and_can_be_carried_over():
+    network, images = random_network(), torch.rand(2, 1, 3, 16, 24)
+    inference, blend = InferenceNetwork(network), torch.eye(4)[1:2]
+    seen = []
+
+    def norm(x, scale, shift):
+        seen.append(x)
+        return torch.nn.functional.instance_norm(x) * scale[..., None, None] + shift[..., None, None]
+
+    network(images[0], blend, norm)
+    first, statistics = inference(images[0], blend)
+    torch.testing.assert_close(statistics[:, 0], torch.cat([x.mean((2, 3)) for x in seen], dim=1), atol=1e-3, rtol=1e-4)
+    variances = torch.cat([x.var((2, 3), correction=0) for x in seen], dim=1)
+    torch.testing.assert_close(statistics[:, 1], variances, atol=1e-3, rtol=1e-4)
+    same, kept = inference(images[0], blend, statistics, torch.tensor(0.3))
+    torch.testing.assert_close(same, first, atol=1e-4, rtol=0)
+    other, mixed = inference(images[1], blend, statistics, torch.tensor(0.0))
+    assert torch.equal(mixed, statistics) and not torch.allclose(other, inference(images[1], blend)[0], atol=1e-2)
+
+
+def test_a_stylizer_brings_a_carry_up_to_date(model):
+    stylizer, photos = Stylizer(model, "cpu"), torch.rand(2, 3, 16, 16)
+    carry = Carry(share=0.25)
+    assert torch.equal(stylizer(photos[0], "wave", carry=carry), stylizer(photos[0], "wave")), "the first is its own"
+    before = carry.statistics
+    stylizer(photos[1], "wave", carry=carry)
+    alone = Carry()
+    stylizer(photos[1], "wave", carry=alone)
+    n = model.network.channels[0]  # later layers see what the first made of it
+    torch.testing.assert_close(
+        carry.statistics[..., :n], torch.lerp(before[..., :n], alone.statistics[..., :n], torch.tensor(0.25))
+    )
+
+
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="torch.compile needs a C++ compiler")
+def test_compiled_numbers_are_the_plain_networks(model):
+    stylizer, photo = Stylizer(model, "cpu", compile=True), torch.rand(3, 22, 32)
+    for blend in (torch.tensor([0.0, 1, 0, 0]), torch.tensor([0.3, 0.2, 0.4, 0.1])):
+        expected = model.network(photo[None], blend[None])[0]
+        torch.testing.assert_close(stylizer(photo, blend), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("precision, share", [("bfloat16", 0.95), ("float16", 1.0)])
+def test_half_precisions_stay_within_two_grey_levels_on_a_photo(sample, precision, share):
+    """float16 in every pixel; bfloat16, with an eighth of its precision, in 95 % of them."""
+    photo = read_image(sample)[:, :128, :192]
+    exact, half = load_stylizer(device="cpu", precision="float32"), load_stylizer(device="cpu", precision=precision)
+    for name in exact.names:
+        difference = (exact(photo, name) - half(photo, name)).abs() * 255
+        assert difference.quantile(share) <= 2, name
