@@ -100,7 +100,8 @@ class Stylizer:
         height, width = images.shape[2:]
         images = pad_to_grid(images.to(self.device, torch.float32)).contiguous(memory_format=torch.channels_last)
         weights = pad_to_grid(weights) if weights.ndim == 4 else weights
-        half = self.precision != torch.float32
+        flat = bool((images == images[..., :1, :1]).all())  # of one colour; half precision's rounding would be seen
+        half = self.precision != torch.float32 and not flat
         try:
             with torch.autocast(self.device.type, self.precision if half else None, enabled=half):
                 painted, statistics = self.inference(images, weights.to(self.device), *self._carried(carry))

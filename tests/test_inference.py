@@ -99,3 +99,14 @@ def test_half_precisions_stay_within_two_grey_levels_on_a_photo(sample, precisio
     for name in exact.names:
         difference = (exact(photo, name) - half(photo, name)).abs() * 255
         assert difference.quantile(share) <= 2, name
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_a_picture_of_one_colour_is_painted_in_one_colour(precision):
+    stylizer = load_stylizer(device="cpu", precision=precision)
+    for colour in torch.rand(3, 3, 1, 1):
+        for name in stylizer.names[1:4]:
+            painted = stylizer(colour.expand(3, 40, 36), name)
+            assert (painted - painted[:, :1, :1]).abs().max() <= 0.5 / 255
+            plain = stylizer.network(colour.expand(1, 3, 40, 36).contiguous(), stylizer.blend(name)[None])[0]
+            assert (painted - plain).abs().max() <= 0.5 / 255
