@@ -37,6 +37,7 @@ _HOMES = {  # public name -> module; imported when first used, so that `multisty
     "arrange_sheet": "sheet",
     "Steady": "steady",
     "paint_video": "video",
+    "export_onnx": "export",
 }
 __all__ = list(_HOMES)
 __version__ = "0.1.0"

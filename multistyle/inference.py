@@ -26,8 +26,8 @@ TAPS = {
 class InferenceNetwork(nn.Module):
     """What `StyleNetwork.forward` computes, of images on the stride's grid. Takes no gradients.
 
-    network: as loaded; its convolutions and table are used, not copied. Kernels for phases are made from it here, so it
-    is not to be changed afterwards.
+    network: as loaded; its convolutions, which may be in half precision, and its table are used, not copied. Kernels
+    for phases are made from it here, so it is not to be changed afterwards.
     """
 
     def __init__(self, network: StyleNetwork) -> None:
@@ -47,7 +47,7 @@ class InferenceNetwork(nn.Module):
         """
         network = self.network
         layer = _Layers(network, network.modulator(blend), carried, share)
-        x = image
+        x = image.to(network.down[0].weight.dtype)
         for down in network.down:
             x = F.relu_(layer.normalize(down(x)))
         for first, second in zip(network.blocks[::2], network.blocks[1::2]):

@@ -235,5 +235,6 @@ def pad_to_grid(image: Tensor) -> Tensor:
 
 def grid_index(side: int) -> Tensor:
     """The pixel that each pixel of a padded side shows: 0, 1, .. side - 1, then back; as `pad_to_grid` describes."""
-    missing = max(MINIMUM, -(-side // STRIDE) * STRIDE) - side
-    return torch.cat([torch.arange(side), (side - 2 - torch.arange(missing)).clamp_min(0)])
+    padded = torch.sym_max(MINIMUM, (side + STRIDE - 1) // STRIDE * STRIDE)
+    place = torch.arange(padded)
+    return torch.minimum(place, 2 * side - 2 - place).clamp_min(0)

@@ -21,7 +21,7 @@ ROAD = [
     {"steady"},
     {"tiling"},
     {"render"},
-    {"folder", "sequence", "sheet", "video"},
+    {"folder", "sequence", "sheet", "video", "export"},
     {"cli"},
     {"__main__", "__init__"},
 ]
@@ -30,6 +30,7 @@ ONLY_IN = {
     "safetensors": {"multistyle/weights.py", "train/features.py"},
     "typer": {"multistyle/cli/*", "train/__main__.py", "benchmarks/*"},
     "torchvision": {"train/features.py"},
+    "onnxruntime": {"multistyle/export.py"},
     "click": set(),
 }
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from .export import export
 from .folder import folder
 from .sequence import sequence, sheet
 from .stylize import styles, stylize
 from .video import video
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (stylize, styles, folder, sequence, sheet, video):
+for command in (stylize, styles, folder, sequence, sheet, video, export):
     app.command()(command)
 
 

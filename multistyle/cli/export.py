@@ -1,0 +1,27 @@
+"""The command `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import FAILURE, USAGE, Weights, failing_with, progress_bar
+
+
+def export(
+    output: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="File to write.")],
+    precision: Annotated[str, typer.Option(help="Of the convolutions: float32 or float16.")] = "float32",
+    weights: Weights = None,
+) -> None:
+    """Write the network as ONNX, picture and blend being its inputs: multistyle export multistyle.onnx"""
+    from ..export import check_export, export_onnx
+    from ..weights import load_weights
+
+    with failing_with(USAGE):
+        check_export(output, precision)
+    with failing_with(FAILURE), progress_bar() as bar:
+        task = bar.add_task("reading the weights", total=None)
+        worst = export_onnx(load_weights(weights), output, precision, lambda step: bar.update(task, description=step))
+    print(f"{output}  {output.stat().st_size / 1e6:.1f} MB, within {worst:.2f} grey levels of PyTorch", flush=True)

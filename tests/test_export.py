@@ -1,0 +1,84 @@
+"""Export to ONNX, checked by painting in ONNX Runtime."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from multistyle.cli import app
+from multistyle.errors import MultistyleError
+from multistyle.export import OnnxNetwork, compare, export_onnx
+from multistyle.stylize import Stylizer
+
+needs_onnx = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")),
+    reason="the extra onnx is not installed",
+)
+
+
+@needs_onnx
+def test_a_file_paints_any_size_batch_and_blend_and_names_its_styles(model, weight_file, tmp_path):
+    import onnxruntime
+
+    target = tmp_path / "model.onnx"
+    done = CliRunner().invoke(app, ["export", str(target), "--weights", str(weight_file)])
+    assert done.exit_code == 0 and "model.onnx" in done.stdout and [*tmp_path.glob(".*")] == [], done.output
+    session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
+    catalogue = json.loads(session.get_modelmeta().custom_metadata_map["catalogue"])
+    assert [style["name"] for style in catalogue] == ["photo", "starry", "scream", "wave"]
+    stylizer = Stylizer(model, "cpu")
+    for batch, *size in ((1, 5, 7), (3, 40, 26), (1, 1, 1)):
+        photos, blends = torch.rand(batch, 3, *size), torch.rand(batch, 4).softmax(1)
+        (painted,) = session.run(None, {"picture": photos.numpy(), "blend": blends.numpy()})
+        assert (torch.from_numpy(painted) - stylizer(photos, blends)).abs().max() <= 1 / 255
+    other = OnnxNetwork(model.network, torch.float32)
+    other.inference.network.table.data[1] += 0.5
+    assert compare(other, target) > 1, "the check before a file is written can fail"
+
+
+@needs_onnx
+def test_half_precision_is_within_a_grey_level_too(model, tmp_path):
+    for layer in (*model.network.down, *model.network.blocks, *model.network.up):
+        layer.weight *= 30  # as large as trained filters are; half precision has no room below
+    assert export_onnx(model, tmp_path / "half.onnx", "float16") <= 1
+
+
+@needs_onnx
+def test_a_file_that_paints_otherwise_is_not_written(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("multistyle.export._translate", lambda network: Wrong())
+    monkeypatch.setattr("multistyle.export.compare", lambda network, file: 1.5)
+    with pytest.raises(MultistyleError, match="off by up to 1.5 grey levels"):
+        export_onnx(model, tmp_path / "wrong.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+class Wrong:
+    """In place of a translated network."""
+
+    class model:
+        metadata_props: dict[str, str] = {}
+
+    def save(self, file: Path, external_data: bool) -> None:
+        file.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["out.onnx", "--precision", "int8"], "use float32 or float16"),
+        (["out.pt"], "ends in .onnx"),
+        (["nowhere/out.onnx"], "there is no folder nowhere"),
+    ],
+)
+def test_wrong_usage_is_one_line(options, message):
+    done = CliRunner().invoke(app, ["export", *options])
+    assert done.exit_code == 2 and message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_missing_packages_are_named(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("multistyle.export.find_spec", lambda name: None)
+    with pytest.raises(MultistyleError, match=r"export needs onnx: pip install 'multistyle\[onnx\]'"):
+        export_onnx(model, tmp_path / "out.onnx")
