@@ -17,8 +17,9 @@ from train.checkpoint import CheckpointError
 from train.config import ConfigError, TrainConfig, read_config
 from train.data import Photos, read_paintings
 from train.features import load_loss_network
-from train.loop import Trainer, fit, schedule
+from train.loop import fit
 from train.objective import Objective, draw_blends
+from train.trainer import Trainer, schedule
 
 CONFIG = TrainConfig(
     style_size=48, photo_size=48, crop=32, batch=2, steps=6, warmup=2, widths=(4, 6, 8), blocks=1, stem=3, head=3
@@ -137,7 +138,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved(materia
     before = output.read_bytes()
     trainer = make_trainer(material, replace(CONFIG, steps=9))
     after_step(trainer, 7, lambda: trainer.model.network.table.data.fill_(float("nan")))
-    with pytest.raises(MultistyleError, match="no longer finite at step 9"):
+    with pytest.raises(MultistyleError, match="loss is no longer finite at step 8"):
         fit(trainer, Photos([material / "photos"], CONFIG.photo_size), output, {})
     assert output.read_bytes() == before
 
