@@ -38,8 +38,9 @@ def remove_stale(folder: Path) -> None:
 
 def remove_parts(path: Path) -> None:
     """Remove the temporary files of `path` itself that killed programs left; none may be writing it now."""
+    own = re.compile(rf"\.{re.escape(path.stem)}\.\d+\.part{re.escape(path.suffix)}")
     for part in path.parent.iterdir():
-        if TEMPORARY.fullmatch(part.name) and part.name.startswith(f".{path.stem}.") and part.suffix == path.suffix:
+        if own.fullmatch(part.name):
             part.unlink(missing_ok=True)
 
 

@@ -1,64 +1,23 @@
 import os
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from training import CONFIG, ROOT, after_step, command, make_trainer, run
 
 from multistyle.errors import MultistyleError
-from multistyle.image import read_image, write_image
+from multistyle.image import read_image
 from multistyle.network import PHOTO
 from multistyle.weights import Style, load_weights
 from train.checkpoint import CheckpointError
 from train.config import ConfigError, TrainConfig, read_config
-from train.data import Photos, read_paintings
-from train.features import load_loss_network
+from train.data import Photos
 from train.loop import fit
-from train.objective import Objective, draw_blends
-from train.trainer import Trainer, schedule
-
-CONFIG = TrainConfig(
-    style_size=48, photo_size=48, crop=32, batch=2, steps=6, warmup=2, widths=(4, 6, 8), blocks=1, stem=3, head=3
-)
-TOML = """
-style_size = 48
-photo_size = 48
-crop = 32
-batch = 2
-steps = %d
-warmup = 2
-widths = [4, 6, 8]
-blocks = 1
-stem = 3
-head = 3
-"""
-
-
-@pytest.fixture
-def material(tmp_path, random_vgg) -> Path:
-    """Two paintings, three photos and a small random loss network."""
-    for folder, names in {"styles": ("dots", "lines"), "photos": ("a", "b", "c")}.items():
-        (tmp_path / folder).mkdir()
-        for name in names:
-            write_image(tmp_path / folder / f"{name}.png", torch.rand(3, 48, 56))
-    save_file(random_vgg((4, 6, 8, 8, 8)), tmp_path / "vgg.safetensors")
-    return tmp_path
-
-
-def make_trainer(material: Path, config: TrainConfig = CONFIG) -> Trainer:
-    styles, paintings = read_paintings(material / "styles", (), config.style_size)
-    objective = Objective(config, load_loss_network([material / "vgg.safetensors"]), paintings)
-    return Trainer(config, styles, objective, torch.device("cpu"))
-
-
-def run(material: Path, output: Path, config: TrainConfig = CONFIG) -> Trainer:
-    trainer = make_trainer(material, config)
-    fit(trainer, Photos([material / "photos"], config.photo_size), output, {"made": "here"})
-    return trainer
+from train.objective import draw_blends
+from train.trainer import schedule
 
 
 def test_training_writes_a_model_its_facts_and_a_preview(material):
@@ -75,20 +34,6 @@ def test_training_lowers_the_loss(material):
     trainer, photos = make_trainer(material, config), torch.rand(2, 3, 32, 32)
     losses = [float(trainer.step(photos).total) for _ in range(40)]
     assert sum(losses[-8:]) < 0.7 * sum(losses[:8])
-
-
-def after_step(trainer: Trainer, step: int, action) -> Trainer:
-    """The trainer, made to call `action` right after one step."""
-    take_step = trainer.step
-
-    def stepping(batch):
-        losses = take_step(batch)
-        if trainer.done == step:
-            action()
-        return losses
-
-    trainer.step = stepping
-    return trainer
 
 
 def test_a_continued_run_is_the_run_that_never_stopped(material):
@@ -199,22 +144,8 @@ def test_every_shipped_recipe_is_one():
         read_config(Path("missing.toml"))
 
 
-def command(material: Path, steps: int) -> list[str]:
-    (material / "c.toml").write_text(TOML % steps)
-    paths = {
-        "styles": "styles",
-        "photos": "photos",
-        "config": "c.toml",
-        "features": "vgg.safetensors",
-        "output": "m.safetensors",
-    }
-    options = [word for name, path in paths.items() for word in (f"--{name}", str(material / path))]
-    return [sys.executable, "-m", "train", "fit", *options, "--device", "cpu"]
-
-
 def test_the_command_trains_stops_on_ctrl_c_and_goes_on(material):
-    root = Path(__file__).parents[1]
-    running = subprocess.Popen(command(material, 100_000), cwd=root, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(command(material, 100_000), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     for line in running.stderr:
         if line.startswith("step "):
             break
@@ -222,7 +153,7 @@ def test_the_command_trains_stops_on_ctrl_c_and_goes_on(material):
     _, rest = running.communicate(timeout=60)
     assert running.returncode == 130 and "Traceback" not in rest and "goes on from here" in rest
     done = load_weights(material / "m.safetensors").training["steps"]
-    again = subprocess.run(command(material, done + 1), cwd=root, capture_output=True, text=True)
+    again = subprocess.run(command(material, done + 1), cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 0 and f"going on from step {done}" in again.stderr
     assert load_weights(material / "m.safetensors").training["steps"] == done + 1
 
@@ -230,6 +161,6 @@ def test_the_command_trains_stops_on_ctrl_c_and_goes_on(material):
 def test_the_command_says_in_one_line_what_is_wrong(material):
     arguments = command(material, 3)
     arguments[arguments.index("--photos") + 1] = str(material / "nothing")
-    done = subprocess.run(arguments, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("error: cannot read the photos") and done.stderr.count("\n") == 1

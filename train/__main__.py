@@ -11,17 +11,17 @@ import typer
 
 from multistyle.atomic import check_place
 from multistyle.device import choose_device
-from multistyle.errors import MultistyleError
+from multistyle.errors import MultistyleError, nearest
 from multistyle.image import check_output, read_image, resize_image, write_image
 from multistyle.weights import load_weights
 
 from .board import Board
 from .config import TrainConfig, read_config
-from .data import Photos, read_paintings
+from .data import Photos, read_painting, read_paintings
 from .features import load_loss_network
-from .gatys import optimise
+from .gatys import OPTIMIZERS, optimise, parse_paintings
 from .loop import fit as run_fit
-from .objective import Objective
+from .objective import Losses, Objective
 from .parallel import Team, choose_share, spare_cores, team_up
 from .progress import SECONDS, say
 from .trainer import Trainer
@@ -101,29 +101,44 @@ def describe(trainer: Trainer, pictures: Photos, features: list[Path]) -> dict[s
 @app.command()
 def gatys(
     photo: Annotated[Path, typer.Argument(help="Picture to paint.")],
-    painting: Annotated[Path, typer.Argument(help="Picture to take the style of.")],
+    paintings: Annotated[list[str], typer.Argument(help="Pictures to take the style of: FILE or FILE=WEIGHT.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")],
-    steps: Annotated[int, typer.Option(min=1, help="Iterations of L-BFGS.")] = 300,
+    steps: Annotated[int, typer.Option(min=1, help="Iterations of the optimizer.")] = 300,
     size: Annotated[int, typer.Option(min=32, help="Longer side of the result in pixels.")] = 512,
+    optimizer: Annotated[str, typer.Option(help="lbfgs, or adam: more steps, each at about half the cost.")] = "lbfgs",
+    preview_steps: Annotated[int, typer.Option(min=0, help="Write OUTPUT every so many steps; 0: at the end.")] = 0,
     config: Annotated[Path | None, typer.Option(help="TOML recipe, for its losses and style_size.")] = None,
     features: Annotated[list[Path] | None, typer.Option(help="VGG weights (safetensors); repeatable.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
     """Paint one photo by optimising its pixels (Gatys et al. 2016): slow, and without any trained network."""
     check_output(output)
+    if optimizer not in OPTIMIZERS:
+        raise MultistyleError(f"unknown optimizer {optimizer!r}; {nearest(optimizer, OPTIMIZERS)}")
     recipe, place = read_config(config), choose_device(device)
+    files, blend = parse_paintings(paintings)
     image = resize_image(read_image(photo), size)[None].to(place)
-    style = resize_image(read_image(painting), recipe.style_size).to(place)
-    objective = Objective(recipe, load_loss_network(features or []).to(place), [style])
-    started = time.monotonic()
-    for step, (picture, losses) in enumerate(
-        optimise(objective, image, torch.tensor([[0.0, 1.0]], device=place), steps), start=1
-    ):
-        if time.monotonic() - started > SECONDS or step == steps:
-            total, content, style_loss, _ = (loss.item() for loss in losses)
-            say(f"step {step}/{steps}  loss {total:.3f}  content {content:.3f}  style {style_loss:.3f}")
-            started = time.monotonic()
+    styles = [read_painting(file, recipe.style_size).to(place) for file in files]
+    objective = Objective(
+        recipe, load_loss_network(features or [], recipe.loss_network, recipe.pooling).to(place), styles
+    )
+    picture, step = image, 0
+    started = said = time.monotonic()
+    for step, (picture, losses) in enumerate(optimise(objective, image, blend.to(place), steps, optimizer), start=1):
+        if preview_steps and step % preview_steps == 0:
+            write_image(output, picture[0])
+        if time.monotonic() - said > SECONDS:
+            say(describe_step(step, steps, losses))
+            said = time.monotonic()
+    if step:
+        say(describe_step(step, steps, losses))
     write_image(output, picture[0])
+    say(f"{output}: {step} steps in {time.monotonic() - started:.1f} s")
+
+
+def describe_step(step: int, steps: int, losses: Losses) -> str:
+    total, content, style, _ = (loss.item() for loss in losses)
+    return f"step {step}/{steps}  loss {total:.3f}  content {content:.3f}  style {style:.3f}"
 
 
 if __name__ == "__main__":

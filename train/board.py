@@ -10,7 +10,7 @@ from multistyle.errors import MultistyleError
 
 
 class Board:
-    """Scalars and pictures by step in `folder`, which TensorBoard shows. Raises `MultistyleError` where it is missing."""
+    """Scalars and pictures by step in `folder`, for TensorBoard. Raises `MultistyleError` where that is missing."""
 
     def __init__(self, folder: Path) -> None:
         try:

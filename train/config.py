@@ -10,7 +10,6 @@ from typing import Any
 from multistyle.errors import MultistyleError, nearest
 from multistyle.network import NetworkConfig
 
-
 POSITIVE = (
     *("style_size", "photo_size", "crop", "batch", "accumulate", "steps"),
     *("learning_rate", "clip", "preview_steps"),

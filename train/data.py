@@ -139,7 +139,7 @@ class Batches(Dataset):
         return square.flip(2) if mirror < 0.5 else square
 
     def from_step(self, step: int, workers: int = 0) -> Iterator[Tensor]:
-        """Batches `step`, `step` + 1, ... without end, prepared ahead: one in a thread, or some by `workers` processes."""
+        """Batches `step`, `step` + 1, ... without end, prepared ahead: one by a thread, or some by `workers`."""
         if workers:
             steps = itertools.count(step)
             yield from DataLoader(self, None, sampler=steps, num_workers=workers, worker_init_fn=_ignore_interrupts)
@@ -184,7 +184,7 @@ def read_paintings(folder: Path, names: Sequence[str], size: int) -> tuple[list[
 
 
 def read_painting(file: Path, size: int) -> Tensor:
-    """The painting in `file`, reduced to a longer side of `size` px: (3, H, W). Raises `DataError` for a smaller one."""
+    """The painting in `file`, (3, H, W), reduced to a longer side of `size` px. Raises `DataError` for a smaller one."""
     painting = read_image(file)
     longer = max(painting.shape[1:])
     if longer < size:

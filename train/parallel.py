@@ -42,7 +42,7 @@ class Team:
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """`module`, its gradients averaged over the team by the end of a backward pass."""
-        return module if self.size == 1 else nn.parallel.DistributedDataParallel(module, broadcast_buffers=False)
+        return module if self.size == 1 else nn.parallel.DistributedDataParallel(module)
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of `values` over the team, on every process."""
