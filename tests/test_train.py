@@ -1,17 +1,21 @@
 import os
 import signal
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from training import CONFIG, ROOT, after_step, command, make_trainer, run
 
 from multistyle.errors import MultistyleError
 from multistyle.image import read_image
-from multistyle.network import PHOTO
-from multistyle.weights import Style, load_weights
+from multistyle.network import PHOTO, StyleNetwork
+from multistyle.weights import Style, default_weights, load_weights
+from train.__main__ import app
+from train.board import Board
 from train.checkpoint import CheckpointError
 from train.config import ConfigError, TrainConfig, read_config
 from train.data import Photos
@@ -80,12 +84,12 @@ def test_a_state_of_another_run_or_a_damaged_one_is_refused(material):
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved(material):
     output = material / "m.safetensors"
     run(material, output)
-    before = output.read_bytes()
+    before, state = output.read_bytes(), (material / "m.safetensors.state").read_bytes()
     trainer = make_trainer(material, replace(CONFIG, steps=9))
     after_step(trainer, 7, lambda: trainer.model.network.table.data.fill_(float("nan")))
     with pytest.raises(MultistyleError, match="loss is no longer finite at step 8"):
         fit(trainer, Photos([material / "photos"], CONFIG.photo_size), output, {})
-    assert output.read_bytes() == before
+    assert output.read_bytes() == before and (material / "m.safetensors.state").read_bytes() == state
 
 
 def test_drawn_blends_cover_the_simplex():
@@ -129,6 +133,9 @@ def test_learning_rate_rises_then_falls_to_nothing():
         ("widths = [1, 2]", "three widths"),
         ("stem = 4", "kernels are odd"),
         ("= 3", "is not TOML"),
+        ("precision = 'float16'", 'precision is "float32" or "bfloat16"'),
+        ("batch = 4\naccumulate = 3", "batch must be a multiple of accumulate"),
+        ("clip = nan", "clip must be above 0"),
     ],
 )
 def test_recipes_that_make_no_sense_are_refused(tmp_path, text, message):
@@ -164,3 +171,87 @@ def test_the_command_says_in_one_line_what_is_wrong(material):
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("error: cannot read the photos") and done.stderr.count("\n") == 1
+
+
+def test_one_painter_alone_is_trained_too(material):
+    """A single style makes the network that of Johnson et al. 2016, but for the conditional normalization."""
+    config = replace(CONFIG, styles=("dots",))
+    assert draw_blends(200, 2, torch.Generator().manual_seed(0)).sum(1).allclose(torch.ones(200))
+    model = run(material, material / "m.safetensors", config).model
+    assert [style.name for style in model.catalogue] == ["photo", "dots"]
+
+
+def test_single_blends_are_one_painter_each_and_all_of_them():
+    blends = draw_blends(300, 4, torch.Generator().manual_seed(0), "single")
+    assert (blends.max(1).values == 1).all() and (blends.sum(1) == 1).all()
+    assert blends[:, PHOTO].sum() == 0 and (blends[:, 1:].sum(0) > 60).all()
+
+
+def test_the_papers_recipe_trains(material, random_vgg):
+    save_file(random_vgg((4, 6, 8, 8), (2, 2, 3, 3)), material / "vgg.safetensors")
+    paper = read_config(ROOT / "train" / "configs" / "paper.toml")
+    assert [schedule(step, paper) for step in (0, 1, 39_999)] == [1.0, 1.0, 1.0]
+    small = {name: getattr(CONFIG, name) for name in ("style_size", "photo_size", "crop", "batch", "steps", "widths")}
+    trainer = run(material, material / "m.safetensors", replace(paper, **small))
+    assert load_weights(material / "m.safetensors").training["config"]["loss_network"] == "vgg16"
+    assert trainer.done == 6
+
+
+def test_the_published_network_has_the_published_size():
+    paper = read_config(ROOT / "train" / "configs" / "paper.toml")
+    network = StyleNetwork(paper.network(), 2)
+    assert sum(parameter.numel() for name, parameter in network.named_parameters() if name != "table") == 1_674_432
+
+
+def test_a_state_older_than_a_key_of_the_recipe_goes_on(material):
+    output = material / "m.safetensors"
+    run(material, output)
+    state_file = material / "m.safetensors.state"
+    state = torch.load(state_file, weights_only=True)
+    del state["config"]["precision"]
+    torch.save(state, state_file)
+    assert run(material, output, replace(CONFIG, steps=7)).done == 7
+    with pytest.raises(CheckpointError, match="a run with precision = float32, not bfloat16"):
+        run(material, output, replace(CONFIG, steps=8, precision="bfloat16"))
+
+
+def test_curves_and_previews_for_tensorboard(material):
+    pytest.importorskip("tensorboard", reason="needs the optional tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = Board(material / "log")
+    fit(make_trainer(material), Photos([material / "photos"], 48), material / "m.safetensors", {}, board=board)
+    board.close()
+    events = EventAccumulator(str(material / "log"))
+    events.Reload()
+    assert {"total", "content", "style", "learning_rate", "images_per_second"} <= set(events.Tags()["scalars"])
+    assert events.Tags()["images"] == ["previews"]
+    last = events.Scalars("style")[-1]
+    assert last.step == 6 and last.value == pytest.approx(load_weights(material / "m.safetensors").training["style"])
+
+
+def test_a_missing_tensorboard_is_one_line(material, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MultistyleError, match="--log-dir needs TensorBoard: pip install tensorboard"):
+        Board(material / "log")
+
+
+def test_what_a_run_cannot_start_from_is_one_line(material, weight_file, capfd):
+    """Weights of another format version, of another network, and no photos."""
+    tensors, metadata = load_file(weight_file), {"format": "multistyle", "format_version": "2"}
+    save_file(tensors, material / "newer.safetensors", metadata)
+    (material / "empty").mkdir()
+    for options, message in {
+        ("--start", str(material / "newer.safetensors")): "format version 2; known here: 1",
+        ("--start", str(default_weights())): "cannot start from a network with",
+        ("--photos", str(material / "empty")): "no pictures in",
+    }.items():
+        words = command(material, 3)[3:]
+        if options[0] in words:
+            words[words.index(options[0]) + 1] = options[1]
+        else:
+            words += options
+        with pytest.raises(MultistyleError, match=message) as raised:
+            app(words, standalone_mode=False)
+        assert "\n" not in str(raised.value)
+    assert not (material / "m.safetensors").exists()

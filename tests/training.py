@@ -33,8 +33,10 @@ head = 3
 
 
 def make_trainer(material: Path, config: TrainConfig = CONFIG) -> Trainer:
-    styles, paintings = read_paintings(material / "styles", (), config.style_size)
-    objective = Objective(config, load_loss_network([material / "vgg.safetensors"]), paintings)
+    styles, paintings = read_paintings(material / "styles", config.styles, config.style_size)
+    objective = Objective(
+        config, load_loss_network([material / "vgg.safetensors"], config.loss_network, config.pooling), paintings
+    )
     return Trainer(config, styles, objective, torch.device("cpu"))
 
 

@@ -118,11 +118,10 @@ def _read_vgg(file: Path, architecture: str) -> Parts:
     torchvisions = "features.0.weight" in tensors
     if not torchvisions and "conv1_1.weight" not in tensors:
         raise FeatureError(f"{file} is no loss network: it has neither conv1_1.weight nor features.0.weight")
-    names = (
-        _torchvision_names(architecture) if torchvisions else {f"{c}.weight": c for c in _convolutions(architecture)}
-    )
+    names = [f"{name}.weight" for name in _convolutions(architecture)]
+    known = list(_torchvision_names(architecture)) if torchvisions else names
     there = {key for key in tensors if re.fullmatch(r"(features\.\d+|conv\d_\d)\.weight", key)}
-    if there != set(list(names)[: len(there)]):
+    if there != set(known[: len(there)]):
         raise FeatureError(f"{file} is not of the shape of {architecture}; the recipe's loss_network has to fit it")
     if torchvisions:
         return _rename_torchvision(tensors, architecture), IMAGENET, "zeros"
