@@ -221,7 +221,6 @@ def test_curves_and_previews_for_tensorboard(material):
 
     board = Board(material / "log")
     fit(make_trainer(material), Photos([material / "photos"], 48), material / "m.safetensors", {}, board=board)
-    board.close()
     events = EventAccumulator(str(material / "log"))
     events.Reload()
     assert {"total", "content", "style", "learning_rate", "images_per_second"} <= set(events.Tags()["scalars"])

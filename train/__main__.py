@@ -51,25 +51,26 @@ def fit(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
     """Train one network on all paintings of a folder; goes on from OUTPUT.state where there is one."""
-    try:
-        with team_up() as team:
-            with team.together():
-                recipe = read_config(config)
-                team.rows(recipe.batch, recipe.accumulate)
-                check_place(output)
-                board = Board(log_dir) if log_dir and team.leads else None
-                trainer, pictures = prepare(recipe, styles, photos, features or [], choose_share(device, team), team)
-                facts = describe(trainer, pictures, features or [])
-                if start is not None:
-                    model = load_weights(start)
-                    trainer.start_from(model)
-                    facts["start"] = model.training
-                if workers is None:
-                    workers = 0 if pictures.small else min(8, spare_cores())
+    with team_up() as team:
+        with team.together():
+            recipe = read_config(config)
+            team.rows(recipe.batch, recipe.accumulate)
+            check_place(output)
+            board = Board(log_dir) if log_dir and team.leads else None
+            trainer, pictures = prepare(recipe, styles, photos, features or [], choose_share(device, team), team)
+            facts = describe(trainer, pictures, features or [])
+            if start is not None:
+                model = load_weights(start)
+                trainer.start_from(model)
+                facts["start"] = model.training
+        if workers is None:
+            workers = 0 if pictures.small else min(8, spare_cores())
+        try:
             run_fit(trainer, pictures, output, facts, workers, board)
-    except KeyboardInterrupt:
-        say("stopped; the same command goes on from here")
-        raise typer.Exit(130) from None
+        except KeyboardInterrupt:
+            if team.leads:
+                say("stopped; the same command goes on from here")
+            raise typer.Exit(130) from None
 
 
 def prepare(
@@ -105,7 +106,7 @@ def gatys(
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")],
     steps: Annotated[int, typer.Option(min=1, help="Iterations of the optimizer.")] = 300,
     size: Annotated[int, typer.Option(min=32, help="Longer side of the result in pixels.")] = 512,
-    optimizer: Annotated[str, typer.Option(help="lbfgs, or adam: more steps, each at about half the cost.")] = "lbfgs",
+    optimizer: Annotated[str, typer.Option(help="lbfgs, or adam, which needs more steps.")] = "lbfgs",
     preview_steps: Annotated[int, typer.Option(min=0, help="Write OUTPUT every so many steps; 0: at the end.")] = 0,
     config: Annotated[Path | None, typer.Option(help="TOML recipe, for its losses and style_size.")] = None,
     features: Annotated[list[Path] | None, typer.Option(help="VGG weights (safetensors); repeatable.")] = None,

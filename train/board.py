@@ -35,6 +35,3 @@ class Board:
         """sheet: (3, H, W) in [0, 1]."""
         self.writer.add_image("previews", sheet, step)
         self.writer.flush()
-
-    def close(self) -> None:
-        self.writer.close()

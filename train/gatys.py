@@ -26,7 +26,7 @@ def optimise(
     """Minimise the objective over the pixels, from the photo.
 
     photo: (1, 3, H, W) in [0, 1]; blend: (1, S). optimizer: "lbfgs", with a strong Wolfe line search: no step makes the
-    loss larger, and it ends early where none lowers it any more; or "adam", whose steps cost about half. Yields,
+    loss larger, and it ends early where none lowers it any more; or "adam", which Gatys et al. did not use. Yields,
     `steps` times, the picture after one more iteration, (1, 3, H, W) in [0, 1], and its losses.
     """
     pixels = photo.clone().requires_grad_(True)

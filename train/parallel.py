@@ -94,9 +94,10 @@ def team_up() -> Iterator[Team]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield Team(dist.get_rank(), size)
-    except dist.DistError as error:
-        reason = str(error).splitlines()[0]
-        raise MultistyleError(f"process {dist.get_rank()} has lost another one of the run ({reason})") from error
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error):  # which has no error class of its own
+            raise MultistyleError(f"process {dist.get_rank()} ends: another one has, or cannot be reached") from error
+        raise
     dist.destroy_process_group()  # not after a failure: it could wait for who is gone
 
 
