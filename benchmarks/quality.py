@@ -214,7 +214,7 @@ def make_bench(file: Path, photos: list[Path], styles: Path, features: list[Path
     config = TrainConfig(**recipe)
     stylizer = Stylizer(model, "cpu", "float32")
     _, paintings = read_paintings(styles, stylizer.names[1:], config.style_size)
-    objective = Objective(config, load_loss_network(features), paintings)
+    objective = Objective(config, load_loss_network(features, config.loss_network, config.pooling), paintings)
     pictures = Photos(photos, SIZE)
     return Bench(stylizer, objective, torch.stack([centre(pictures[i]) for i in range(min(count, len(pictures)))]))
 

@@ -36,6 +36,14 @@ def remove_stale(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def remove_parts(path: Path) -> None:
+    """Remove the temporary files of `path` itself that killed programs left; none may be writing it now."""
+    own = re.compile(rf"\.{re.escape(path.stem)}\.\d+\.part{re.escape(path.suffix)}")
+    for part in path.parent.iterdir():
+        if own.fullmatch(part.name):
+            part.unlink(missing_ok=True)
+
+
 def check_place(path: Path, failure: type[MultistyleError] = MultistyleError) -> None:
     """Raise `failure` unless a file can be made at `path`, or is there to be replaced."""
     if path.is_dir():

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from multistyle.image import write_image
 from multistyle.network import NetworkConfig, StyleNetwork
 from multistyle.weights import PHOTO_STYLE, Model, Style, save_weights
 
@@ -60,3 +62,14 @@ def random_vgg():
         return tensors
 
     return make
+
+
+@pytest.fixture
+def material(tmp_path, random_vgg) -> Path:
+    """Two paintings, three photos and a small random loss network."""
+    for folder, names in {"styles": ("dots", "lines"), "photos": ("a", "b", "c")}.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            write_image(tmp_path / folder / f"{name}.png", torch.rand(3, 48, 56))
+    save_file(random_vgg((4, 6, 8, 8, 8)), tmp_path / "vgg.safetensors")
+    return tmp_path

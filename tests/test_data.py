@@ -79,3 +79,33 @@ def test_paintings_carry_their_catalogue(tmp_path):
         read_paintings(tmp_path, ["wav"], 16)
     with pytest.raises(DataError, match="no folder"):
         read_paintings(tmp_path / "none", [], 16)
+
+
+def test_a_large_set_is_decoded_by_workers_and_kept_nowhere(folder, tmp_path, monkeypatch, capfd):
+    with tarfile.open(tmp_path / "photos.tar", "w") as archive:
+        archive.add(folder, "photos")
+    small = Photos([tmp_path / "photos.tar"], 40)
+    monkeypatch.setattr("train.data.MEMORY", 4 * 40 * 40)
+    large = Photos([tmp_path / "photos.tar"], 40)
+    assert small.small and not large.small
+    expected = Batches(small, 3, 32, seed=5)
+    capfd.readouterr()
+    stream = Batches(large, 3, 32, seed=5).from_step(4, workers=2)
+    for step in range(4, 10):
+        assert torch.equal(next(stream), expected[step])
+    stream.close()
+    assert large[0].shape[0] == 3 and not large._cache and small._cache
+    assert capfd.readouterr().err.count("d.jpg") <= 3, "once for the small set, once a worker at most for the other"
+
+
+def test_the_shares_of_a_batch_are_the_batch(folder):
+    photos = Photos([folder], 40)
+    whole = Batches(photos, 4, 32, seed=1)
+    shares = [Batches(photos, 4, 32, 1, rows) for rows in (slice(0, 1), slice(1, 4))]
+    assert torch.equal(torch.cat([share[3] for share in shares]), whole[3])
+
+
+def test_a_painting_smaller_than_its_style_size_is_refused(tmp_path):
+    write_image(tmp_path / "dots.png", torch.rand(3, 20, 40))
+    with pytest.raises(DataError, match="dots.png, 40 px, is too small for a style_size of 41; enlarge it or lower"):
+        read_paintings(tmp_path, [], 41)

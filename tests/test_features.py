@@ -2,8 +2,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
+from torch import nn
 
-from train.features import CAFFE, IMAGENET, FeatureError, load_loss_network
+from train.features import BLOCKS, CAFFE, IMAGENET, FeatureError, load_loss_network
 
 
 @pytest.fixture
@@ -52,20 +53,55 @@ def test_a_layer_comes_from_the_first_file_that_has_it(caffe, slim):
     assert found["relu2_1"].shape[1] == 6 and found["relu3_1"].shape[1] == 5
 
 
-def test_torchvisions_names_are_the_papers_names(tmp_path):
-    from torchvision.models import vgg19
+@pytest.mark.parametrize(
+    "architecture, ends",  # indices after the ReLU, as torchvision counts
+    [("vgg19", {"relu3_1": 12, "relu5_1": 30}), ("vgg16", {"relu2_2": 9, "relu3_3": 16, "relu5_3": 30})],
+)
+def test_torchvisions_names_are_the_papers_names(tmp_path, monkeypatch, architecture, ends):
+    from torchvision import models
 
-    torch.manual_seed(0)
-    model = vgg19(weights=None).eval()
-    state = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("features.")}
-    save_file(state, tmp_path / "tv.safetensors")
+    monkeypatch.setattr(models.VGG, "__init__", thin_vgg)
+    model = getattr(models, architecture)(weights=None).eval()
+    save_file(model.state_dict(), tmp_path / "tv.safetensors")
     image = torch.rand(1, 3, 32, 32)
     mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in IMAGENET)
-    expected = {"relu3_1": 12, "relu5_1": 30}  # indices after the ReLU, as torchvision counts
-    found = load_loss_network([tmp_path / "tv.safetensors"])(image, list(expected))
+    found = load_loss_network([tmp_path / "tv.safetensors"], architecture)(image, list(ends))
     with torch.no_grad():
-        for layer, end in expected.items():
+        for layer, end in ends.items():
             torch.testing.assert_close(found[layer], model.features[:end]((image - mean) / deviation))
+    other = {"vgg19": "vgg16", "vgg16": "vgg19"}[architecture]
+    with pytest.raises(FeatureError, match=f"is not of the shape of {other}; the recipe's loss_network"):
+        load_loss_network([tmp_path / "tv.safetensors"], other)
+
+
+def thin_vgg(self, features, **_):
+    """A VGG of torchvision's without its classifier, every width divided by 16."""
+    nn.Module.__init__(self)
+    thin = {3: 3} | {width: width // 16 for width in (64, 128, 256, 512)}
+    layers = [
+        nn.Conv2d(thin[layer.in_channels], thin[layer.out_channels], 3, padding=1)
+        if isinstance(layer, nn.Conv2d)
+        else layer
+        for layer in features
+    ]
+    self.features = nn.Sequential(*layers)
+
+
+def test_a_file_of_another_architecture_is_refused_whatever_its_form(tmp_path, random_vgg):
+    save_file(random_vgg((2, 2, 2, 2), BLOCKS["vgg16"]), tmp_path / "caffe16.safetensors")
+    load_loss_network([tmp_path / "caffe16.safetensors"], "vgg16").require(["relu4_3"])
+    with pytest.raises(FeatureError, match="not of the shape of vgg19"):
+        load_loss_network([tmp_path / "caffe16.safetensors"], "vgg19")
+
+
+def test_average_pooling_takes_means_where_max_pooling_takes_the_largest(caffe):
+    file, tensors = caffe
+    image = torch.rand(1, 3, 16, 16)
+    for pooling, pool in {"max": F.max_pool2d, "average": F.avg_pool2d}.items():
+        found = load_loss_network([file], pooling=pooling)(image, ["relu1_2", "relu2_1"])
+        below = pool(found["relu1_2"], 2)
+        expected = F.relu(F.conv2d(below, tensors["conv2_1.weight"], tensors["conv2_1.bias"], padding=1))
+        torch.testing.assert_close(found["relu2_1"], expected)
 
 
 def test_gradients_reach_the_image_and_not_the_network(slim):

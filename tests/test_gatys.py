@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -6,10 +7,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from multistyle.errors import MultistyleError
 from multistyle.image import read_image, write_image
 from train.config import TrainConfig
 from train.features import load_loss_network
-from train.gatys import optimise
+from train.gatys import optimise, parse_paintings
 from train.objective import Objective
 
 
@@ -37,24 +39,55 @@ def test_it_ends_where_nothing_can_be_lowered(vgg):
     assert list(optimise(objective, photo, torch.tensor([[1.0, 0.0]]), 5)) == []
 
 
-def test_the_command_paints_one_photo(vgg, tmp_path):
-    for name in ("photo", "painting"):
+def test_adam_lowers_the_loss_too_and_stays_a_picture(vgg):
+    objective = Objective(TrainConfig(), load_loss_network([vgg]), [torch.rand(3, 48, 48)])
+    photo, blend = torch.rand(1, 3, 32, 32), torch.tensor([[0.0, 1.0]])
+    found = list(optimise(objective, photo, blend, 30, "adam"))
+    assert len(found) == 30 and found[-1][1].total < 0.7 * objective(photo, photo, blend).total
+    assert all(0 <= picture.min() and picture.max() <= 1 for picture, _ in found)
+
+
+def test_two_paintings_pull_by_their_weights(vgg):
+    torch.manual_seed(1)
+    paintings = [torch.rand(3, 48, 48) ** 4, torch.rand(3, 48, 48) ** 0.2]  # a dark and a bright one
+    objective = Objective(TrainConfig(), load_loss_network([vgg]), paintings)
+    photo = torch.rand(1, 3, 32, 32)
+    shades = []
+    for weights in ("0.9", "0.5", "0.1"):
+        _, blend = parse_paintings([f"dark.png={weights}", f"bright.png={1 - float(weights)}"])
+        *_, (picture, _) = optimise(objective, photo, blend, 15)
+        shades.append(picture.mean())
+    assert shades[0] < shades[1] < shades[2]
+
+
+def test_weights_of_paintings_are_normalised_and_default_to_one(tmp_path):
+    files, blend = parse_paintings(["a.jpg=6", "b.jpg=3", "c.jpg"])
+    assert [str(file) for file in files] == ["a.jpg", "b.jpg", "c.jpg"]
+    torch.testing.assert_close(blend, torch.tensor([[0.0, 0.6, 0.3, 0.1]]))
+    odd = tmp_path / "a=b.jpg"
+    odd.touch()
+    assert parse_paintings([str(odd)])[0] == [odd]
+    for text in ("a.jpg=much", "a.jpg=0", "a.jpg=-1", "a.jpg=nan"):
+        with pytest.raises(MultistyleError, match="is no painting with a weight; write FILE or FILE=0.7"):
+            parse_paintings([text])
+
+
+def paint(vgg: Path, tmp_path: Path, *words: object) -> subprocess.CompletedProcess:
+    for name in ("photo", "one", "two"):
         write_image(tmp_path / f"{name}.png", torch.rand(3, 40, 60))
-    (tmp_path / "c.toml").write_text("style_size = 64")
-    paths = [tmp_path / name for name in ("photo.png", "painting.png")]
-    options = [
-        "-o",
-        tmp_path / "out.png",
-        "--steps",
-        3,
-        "--size",
-        48,
-        "--config",
-        tmp_path / "c.toml",
-        "--features",
-        vgg,
-    ]
-    command = [sys.executable, "-m", "train", "gatys", *paths, *options]
-    done = subprocess.run([*map(str, command)], cwd=Path(__file__).parents[1], capture_output=True, text=True)
-    assert done.returncode == 0 and "step 3/3" in done.stderr, done.stderr
+    (tmp_path / "c.toml").write_text("style_size = 48")
+    options = ["-o", "out.png", "--steps", 3, "--size", 48, "--config", "c.toml", "--features", vgg]
+    command = [sys.executable, "-m", "train", "gatys", "photo.png", *words, *options]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.run([*map(str, command)], cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+
+def test_the_command_paints_one_photo(vgg, tmp_path):
+    done = paint(vgg, tmp_path, "one.png=0.7", "two.png=0.3", "--optimizer", "adam", "--preview-steps", 2)
+    assert done.returncode == 0 and "step 3/3" in done.stderr and "3 steps in" in done.stderr, done.stderr
     assert read_image(tmp_path / "out.png").shape == (3, 32, 48)
+
+
+def test_the_command_says_in_one_line_what_is_wrong(vgg, tmp_path):
+    done = paint(vgg, tmp_path, "one.png", "--optimizer", "adm")
+    assert done.returncode == 1 and done.stderr == "error: unknown optimizer 'adm'; did you mean adam?\n"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from train.losses import blend_grams, content_loss, gram, relative_error, style_loss, total_variation
+from train.losses import absolute_error, blend_grams, content_loss, gram, relative_error, style_loss, total_variation
 
 
 def test_gram_of_two_channels_by_hand():
@@ -59,3 +59,12 @@ def test_flat_pictures_have_finite_losses_and_gradients(value):
     )
     loss.sum().backward()
     assert torch.isfinite(features.grad).all()
+
+
+def test_absolute_errors_are_mean_squares_whatever_the_target():
+    value, target = torch.tensor([[1.0, 2.0], [5.0, 5.0]]), torch.tensor([[0.0, 0.0], [5.0, 1.0]])
+    assert absolute_error(value, target).tolist() == [2.5, 8.0]
+    grams = {"a": torch.full((1, 2, 2), 3.0), "b": torch.ones(1, 3, 3)}
+    targets = {"a": torch.ones(1, 2, 2), "b": torch.zeros(1, 3, 3)}
+    assert style_loss(grams, targets, absolute_error).item() == 4 + 1
+    assert content_loss(value, target, absolute_error).tolist() == [2.5, 8.0]

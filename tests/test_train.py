@@ -7,57 +7,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from training import CONFIG, ROOT, after_step, command, make_trainer, run
 
 from multistyle.errors import MultistyleError
-from multistyle.image import read_image, write_image
-from multistyle.network import PHOTO
-from multistyle.weights import Style, load_weights
+from multistyle.image import read_image
+from multistyle.network import PHOTO, StyleNetwork
+from multistyle.weights import Style, default_weights, load_weights
+from train.__main__ import app
+from train.board import Board
 from train.checkpoint import CheckpointError
 from train.config import ConfigError, TrainConfig, read_config
-from train.data import Photos, read_paintings
-from train.features import load_loss_network
-from train.loop import Trainer, fit, schedule
-from train.objective import Objective, draw_blends
-
-CONFIG = TrainConfig(
-    style_size=48, photo_size=48, crop=32, batch=2, steps=6, warmup=2, widths=(4, 6, 8), blocks=1, stem=3, head=3
-)
-TOML = """
-style_size = 48
-photo_size = 48
-crop = 32
-batch = 2
-steps = %d
-warmup = 2
-widths = [4, 6, 8]
-blocks = 1
-stem = 3
-head = 3
-"""
-
-
-@pytest.fixture
-def material(tmp_path, random_vgg) -> Path:
-    """Two paintings, three photos and a small random loss network."""
-    for folder, names in {"styles": ("dots", "lines"), "photos": ("a", "b", "c")}.items():
-        (tmp_path / folder).mkdir()
-        for name in names:
-            write_image(tmp_path / folder / f"{name}.png", torch.rand(3, 48, 56))
-    save_file(random_vgg((4, 6, 8, 8, 8)), tmp_path / "vgg.safetensors")
-    return tmp_path
-
-
-def make_trainer(material: Path, config: TrainConfig = CONFIG) -> Trainer:
-    styles, paintings = read_paintings(material / "styles", (), config.style_size)
-    objective = Objective(config, load_loss_network([material / "vgg.safetensors"]), paintings)
-    return Trainer(config, styles, objective, torch.device("cpu"))
-
-
-def run(material: Path, output: Path, config: TrainConfig = CONFIG) -> Trainer:
-    trainer = make_trainer(material, config)
-    fit(trainer, Photos([material / "photos"], config.photo_size), output, {"made": "here"})
-    return trainer
+from train.data import Photos
+from train.loop import fit
+from train.objective import draw_blends
+from train.trainer import schedule
 
 
 def test_training_writes_a_model_its_facts_and_a_preview(material):
@@ -74,20 +38,6 @@ def test_training_lowers_the_loss(material):
     trainer, photos = make_trainer(material, config), torch.rand(2, 3, 32, 32)
     losses = [float(trainer.step(photos).total) for _ in range(40)]
     assert sum(losses[-8:]) < 0.7 * sum(losses[:8])
-
-
-def after_step(trainer: Trainer, step: int, action) -> Trainer:
-    """The trainer, made to call `action` right after one step."""
-    take_step = trainer.step
-
-    def stepping(batch):
-        losses = take_step(batch)
-        if trainer.done == step:
-            action()
-        return losses
-
-    trainer.step = stepping
-    return trainer
 
 
 def test_a_continued_run_is_the_run_that_never_stopped(material):
@@ -134,12 +84,12 @@ def test_a_state_of_another_run_or_a_damaged_one_is_refused(material):
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved(material):
     output = material / "m.safetensors"
     run(material, output)
-    before = output.read_bytes()
+    before, state = output.read_bytes(), (material / "m.safetensors.state").read_bytes()
     trainer = make_trainer(material, replace(CONFIG, steps=9))
     after_step(trainer, 7, lambda: trainer.model.network.table.data.fill_(float("nan")))
-    with pytest.raises(MultistyleError, match="no longer finite at step 9"):
+    with pytest.raises(MultistyleError, match="loss is no longer finite at step 8"):
         fit(trainer, Photos([material / "photos"], CONFIG.photo_size), output, {})
-    assert output.read_bytes() == before
+    assert output.read_bytes() == before and (material / "m.safetensors.state").read_bytes() == state
 
 
 def test_drawn_blends_cover_the_simplex():
@@ -183,6 +133,9 @@ def test_learning_rate_rises_then_falls_to_nothing():
         ("widths = [1, 2]", "three widths"),
         ("stem = 4", "kernels are odd"),
         ("= 3", "is not TOML"),
+        ("precision = 'float16'", 'precision is "float32" or "bfloat16"'),
+        ("batch = 4\naccumulate = 3", "batch must be a multiple of accumulate"),
+        ("clip = nan", "clip must be above 0"),
     ],
 )
 def test_recipes_that_make_no_sense_are_refused(tmp_path, text, message):
@@ -198,22 +151,8 @@ def test_every_shipped_recipe_is_one():
         read_config(Path("missing.toml"))
 
 
-def command(material: Path, steps: int) -> list[str]:
-    (material / "c.toml").write_text(TOML % steps)
-    paths = {
-        "styles": "styles",
-        "photos": "photos",
-        "config": "c.toml",
-        "features": "vgg.safetensors",
-        "output": "m.safetensors",
-    }
-    options = [word for name, path in paths.items() for word in (f"--{name}", str(material / path))]
-    return [sys.executable, "-m", "train", "fit", *options, "--device", "cpu"]
-
-
 def test_the_command_trains_stops_on_ctrl_c_and_goes_on(material):
-    root = Path(__file__).parents[1]
-    running = subprocess.Popen(command(material, 100_000), cwd=root, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(command(material, 100_000), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     for line in running.stderr:
         if line.startswith("step "):
             break
@@ -221,7 +160,7 @@ def test_the_command_trains_stops_on_ctrl_c_and_goes_on(material):
     _, rest = running.communicate(timeout=60)
     assert running.returncode == 130 and "Traceback" not in rest and "goes on from here" in rest
     done = load_weights(material / "m.safetensors").training["steps"]
-    again = subprocess.run(command(material, done + 1), cwd=root, capture_output=True, text=True)
+    again = subprocess.run(command(material, done + 1), cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 0 and f"going on from step {done}" in again.stderr
     assert load_weights(material / "m.safetensors").training["steps"] == done + 1
 
@@ -229,6 +168,89 @@ def test_the_command_trains_stops_on_ctrl_c_and_goes_on(material):
 def test_the_command_says_in_one_line_what_is_wrong(material):
     arguments = command(material, 3)
     arguments[arguments.index("--photos") + 1] = str(material / "nothing")
-    done = subprocess.run(arguments, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("error: cannot read the photos") and done.stderr.count("\n") == 1
+
+
+def test_one_painter_alone_is_trained_too(material):
+    """A single style makes the network that of Johnson et al. 2016, but for the conditional normalization."""
+    config = replace(CONFIG, styles=("dots",))
+    assert draw_blends(200, 2, torch.Generator().manual_seed(0)).sum(1).allclose(torch.ones(200))
+    model = run(material, material / "m.safetensors", config).model
+    assert [style.name for style in model.catalogue] == ["photo", "dots"]
+
+
+def test_single_blends_are_one_painter_each_and_all_of_them():
+    blends = draw_blends(300, 4, torch.Generator().manual_seed(0), "single")
+    assert (blends.max(1).values == 1).all() and (blends.sum(1) == 1).all()
+    assert blends[:, PHOTO].sum() == 0 and (blends[:, 1:].sum(0) > 60).all()
+
+
+def test_the_papers_recipe_trains(material, random_vgg):
+    save_file(random_vgg((4, 6, 8, 8), (2, 2, 3, 3)), material / "vgg.safetensors")
+    paper = read_config(ROOT / "train" / "configs" / "paper.toml")
+    assert [schedule(step, paper) for step in (0, 1, 39_999)] == [1.0, 1.0, 1.0]
+    small = {name: getattr(CONFIG, name) for name in ("style_size", "photo_size", "crop", "batch", "steps", "widths")}
+    trainer = run(material, material / "m.safetensors", replace(paper, **small))
+    assert load_weights(material / "m.safetensors").training["config"]["loss_network"] == "vgg16"
+    assert trainer.done == 6
+
+
+def test_the_published_network_has_the_published_size():
+    paper = read_config(ROOT / "train" / "configs" / "paper.toml")
+    network = StyleNetwork(paper.network(), 2)
+    assert sum(parameter.numel() for name, parameter in network.named_parameters() if name != "table") == 1_674_432
+
+
+def test_a_state_older_than_a_key_of_the_recipe_goes_on(material):
+    output = material / "m.safetensors"
+    run(material, output)
+    state_file = material / "m.safetensors.state"
+    state = torch.load(state_file, weights_only=True)
+    del state["config"]["precision"]
+    torch.save(state, state_file)
+    assert run(material, output, replace(CONFIG, steps=7)).done == 7
+    with pytest.raises(CheckpointError, match="a run with precision = float32, not bfloat16"):
+        run(material, output, replace(CONFIG, steps=8, precision="bfloat16"))
+
+
+def test_curves_and_previews_for_tensorboard(material):
+    pytest.importorskip("tensorboard", reason="needs the optional tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = Board(material / "log")
+    fit(make_trainer(material), Photos([material / "photos"], 48), material / "m.safetensors", {}, board=board)
+    events = EventAccumulator(str(material / "log"))
+    events.Reload()
+    assert {"total", "content", "style", "learning_rate", "images_per_second"} <= set(events.Tags()["scalars"])
+    assert events.Tags()["images"] == ["previews"]
+    last = events.Scalars("style")[-1]
+    assert last.step == 6 and last.value == pytest.approx(load_weights(material / "m.safetensors").training["style"])
+
+
+def test_a_missing_tensorboard_is_one_line(material, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MultistyleError, match="--log-dir needs TensorBoard: pip install tensorboard"):
+        Board(material / "log")
+
+
+def test_what_a_run_cannot_start_from_is_one_line(material, weight_file, capfd):
+    """Weights of another format version, of another network, and no photos."""
+    tensors, metadata = load_file(weight_file), {"format": "multistyle", "format_version": "2"}
+    save_file(tensors, material / "newer.safetensors", metadata)
+    (material / "empty").mkdir()
+    for options, message in {
+        ("--start", str(material / "newer.safetensors")): "format version 2; known here: 1",
+        ("--start", str(default_weights())): "cannot start from a network with",
+        ("--photos", str(material / "empty")): "no pictures in",
+    }.items():
+        words = command(material, 3)[3:]
+        if options[0] in words:
+            words[words.index(options[0]) + 1] = options[1]
+        else:
+            words += options
+        with pytest.raises(MultistyleError, match=message) as raised:
+            app(words, standalone_mode=False)
+        assert "\n" not in str(raised.value)
+    assert not (material / "m.safetensors").exists()

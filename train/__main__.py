@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
 
+from multistyle.atomic import check_place
 from multistyle.device import choose_device
-from multistyle.errors import MultistyleError
+from multistyle.errors import MultistyleError, nearest
 from multistyle.image import check_output, read_image, resize_image, write_image
 from multistyle.weights import load_weights
 
-from .config import read_config
-from .data import Photos, read_paintings
+from .board import Board
+from .config import TrainConfig, read_config
+from .data import Photos, read_painting, read_paintings
 from .features import load_loss_network
-from .gatys import optimise
-from .loop import Trainer
+from .gatys import OPTIMIZERS, optimise, parse_paintings
 from .loop import fit as run_fit
-from .objective import Objective
+from .objective import Losses, Objective
+from .parallel import Team, choose_share, spare_cores, team_up
 from .progress import SECONDS, say
+from .trainer import Trainer
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -41,58 +44,102 @@ def fit(
     start: Annotated[
         Path | None, typer.Option(help="Weight file of the same network's shape to start a new run from.")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that decode photos; by default none for a set kept in memory.")
+    ] = None,
+    log_dir: Annotated[Path | None, typer.Option(help="Folder for TensorBoard's curves and previews.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
     """Train one network on all paintings of a folder; goes on from OUTPUT.state where there is one."""
-    recipe, place = read_config(config), choose_device(device)
-    if not output.parent.is_dir() or output.is_dir():
-        raise MultistyleError(f"cannot write {output}: it should be a file in a folder that is there")
+    with team_up() as team:
+        with team.together():
+            recipe = read_config(config)
+            team.rows(recipe.batch, recipe.accumulate)
+            check_place(output)
+            board = Board(log_dir) if log_dir and team.leads else None
+            trainer, pictures = prepare(recipe, styles, photos, features or [], choose_share(device, team), team)
+            facts = describe(trainer, pictures, features or [])
+            if start is not None:
+                model = load_weights(start)
+                trainer.start_from(model)
+                facts["start"] = model.training
+        if workers is None:
+            workers = 0 if pictures.small else min(8, spare_cores())
+        try:
+            run_fit(trainer, pictures, output, facts, workers, board)
+        except KeyboardInterrupt:
+            if team.leads:
+                say("stopped; the same command goes on from here")
+            raise typer.Exit(130) from None
+
+
+def prepare(
+    recipe: TrainConfig, styles: Path, photos: list[Path], features: list[Path], place: torch.device, team: Team
+) -> tuple[Trainer, Photos]:
+    """All that a run needs, read and checked."""
     entries, paintings = read_paintings(styles, recipe.styles, recipe.style_size)
     pictures = Photos(photos, recipe.photo_size)
     memory_format = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    loss_network = load_loss_network(features or []).to(place, memory_format=memory_format)
-    say(f"{len(entries)} painters, {len(pictures)} photos, on {place}")
+    loss_network = load_loss_network(features, recipe.loss_network, recipe.pooling)
+    loss_network = loss_network.to(place, memory_format=memory_format)
     objective = Objective(recipe, loss_network, [painting.to(place) for painting in paintings])
-    trainer = Trainer(recipe, entries, objective, place)
-    loss_names = [file.name for file in features or []] or "torchvision VGG-19"
-    facts = {"loss_network": loss_names, "torch": torch.__version__, "photos": len(pictures)}
-    if start is not None:
-        model = load_weights(start)
-        trainer.start_from(model)
-        facts["start"] = model.training
-    try:
-        run_fit(trainer, pictures, output, facts)
-    except KeyboardInterrupt:
-        say("stopped; the same command goes on from here")
-        raise typer.Exit(130) from None
+    if team.leads:
+        others = f", {team.size} processes" if team.size > 1 else ""
+        say(f"{len(entries)} painters, {len(pictures)} photos, on {place}{others}")
+    return Trainer(recipe, entries, objective, place, team), pictures
+
+
+def describe(trainer: Trainer, pictures: Photos, features: list[Path]) -> dict[str, Any]:
+    """The facts for the weight file's header."""
+    return {
+        "loss_network": [file.name for file in features] or f"torchvision {trainer.config.loss_network}",
+        "torch": torch.__version__,
+        "photos": len(pictures),
+        "processes": trainer.team.size,
+    }
 
 
 @app.command()
 def gatys(
     photo: Annotated[Path, typer.Argument(help="Picture to paint.")],
-    painting: Annotated[Path, typer.Argument(help="Picture to take the style of.")],
+    paintings: Annotated[list[str], typer.Argument(help="Pictures to take the style of: FILE or FILE=WEIGHT.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")],
-    steps: Annotated[int, typer.Option(min=1, help="Iterations of L-BFGS.")] = 300,
+    steps: Annotated[int, typer.Option(min=1, help="Iterations of the optimizer.")] = 300,
     size: Annotated[int, typer.Option(min=32, help="Longer side of the result in pixels.")] = 512,
+    optimizer: Annotated[str, typer.Option(help="lbfgs, or adam, which needs more steps.")] = "lbfgs",
+    preview_steps: Annotated[int, typer.Option(min=0, help="Write OUTPUT every so many steps; 0: at the end.")] = 0,
     config: Annotated[Path | None, typer.Option(help="TOML recipe, for its losses and style_size.")] = None,
     features: Annotated[list[Path] | None, typer.Option(help="VGG weights (safetensors); repeatable.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
     """Paint one photo by optimising its pixels (Gatys et al. 2016): slow, and without any trained network."""
     check_output(output)
+    if optimizer not in OPTIMIZERS:
+        raise MultistyleError(f"unknown optimizer {optimizer!r}; {nearest(optimizer, OPTIMIZERS)}")
     recipe, place = read_config(config), choose_device(device)
+    files, blend = parse_paintings(paintings)
     image = resize_image(read_image(photo), size)[None].to(place)
-    style = resize_image(read_image(painting), recipe.style_size).to(place)
-    objective = Objective(recipe, load_loss_network(features or []).to(place), [style])
-    started = time.monotonic()
-    for step, (picture, losses) in enumerate(
-        optimise(objective, image, torch.tensor([[0.0, 1.0]], device=place), steps), start=1
-    ):
-        if time.monotonic() - started > SECONDS or step == steps:
-            total, content, style_loss, _ = (loss.item() for loss in losses)
-            say(f"step {step}/{steps}  loss {total:.3f}  content {content:.3f}  style {style_loss:.3f}")
-            started = time.monotonic()
+    styles = [read_painting(file, recipe.style_size).to(place) for file in files]
+    objective = Objective(
+        recipe, load_loss_network(features or [], recipe.loss_network, recipe.pooling).to(place), styles
+    )
+    picture, step = image, 0
+    started = said = time.monotonic()
+    for step, (picture, losses) in enumerate(optimise(objective, image, blend.to(place), steps, optimizer), start=1):
+        if preview_steps and step % preview_steps == 0:
+            write_image(output, picture[0])
+        if time.monotonic() - said > SECONDS:
+            say(describe_step(step, steps, losses))
+            said = time.monotonic()
+    if step:
+        say(describe_step(step, steps, losses))
     write_image(output, picture[0])
+    say(f"{output}: {step} steps in {time.monotonic() - started:.1f} s")
+
+
+def describe_step(step: int, steps: int, losses: Losses) -> str:
+    total, content, style, _ = (loss.item() for loss in losses)
+    return f"step {step}/{steps}  loss {total:.3f}  content {content:.3f}  style {style:.3f}"
 
 
 if __name__ == "__main__":

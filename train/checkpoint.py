@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 
 from multistyle.atomic import atomic
 from multistyle.errors import MultistyleError
+
+from .config import TrainConfig
 
 
 class CheckpointError(MultistyleError):
@@ -36,8 +39,9 @@ def load_checkpoint(file: Path, config: dict[str, Any], free: set[str]) -> dict[
         raise CheckpointError(
             f"cannot read the state of a run in {file} ({reason}); delete it to start anew"
         ) from error
+    defaults = {field.name: field.default for field in fields(TrainConfig)}  # for keys newer than the state
     for key in sorted((config.keys() | state["config"].keys()) - free):
-        old, new = state["config"].get(key), config.get(key)
+        old, new = state["config"].get(key, defaults.get(key)), config.get(key)
         if old != new:
             raise CheckpointError(f"{file} is of a run with {key} = {old}, not {new}; delete it to start anew")
     return state

@@ -10,6 +10,19 @@ from typing import Any
 from multistyle.errors import MultistyleError, nearest
 from multistyle.network import NetworkConfig
 
+POSITIVE = (
+    *("style_size", "photo_size", "crop", "batch", "accumulate", "steps"),
+    *("learning_rate", "clip", "preview_steps"),
+)
+CHOICES = {
+    "schedule": ("cosine", "constant"),
+    "precision": ("float32", "bfloat16"),
+    "blends": ("mixed", "single"),
+    "loss_network": ("vgg19", "vgg16"),
+    "pooling": ("max", "average"),
+    "error": ("relative", "absolute"),
+}
+
 
 class ConfigError(MultistyleError):
     """A recipe that cannot be read or does not make sense."""
@@ -19,12 +32,18 @@ class ConfigError(MultistyleError):
 class TrainConfig:
     """styles: names of the pictures to learn, all of the folder when empty. style_size: longer side (px) at which a
     painting's Grams are taken; it sets the size of the strokes. photo_size: shorter side (px) a photo is decoded at,
-    at most. crop: side (px) of the square training crops, a multiple of 16. batch, steps: of the optimizer.
-    learning_rate: Adam's peak, after `warmup` steps, from which it falls to 0 along a cosine; clip: largest norm of
-    the gradient. The loss is content + style_weight * style + variation_weight * total variation, with the layers
-    named, plus spike_weight and shift_weight times the regularizers of those names. widths, blocks, stem, head,
-    upsampling: of the network (`NetworkConfig`). channels_last: memory format; faster on most machines. checkpoint_minutes,
-    preview_steps: how often state is saved and a sheet of previews drawn.
+    at most. crop: side (px) of the square training crops, a multiple of 16. batch, steps: of the optimizer; a batch
+    is shared out over the processes of a run, each of which takes its share in `accumulate` parts.
+    learning_rate: Adam's peak, after `warmup` steps, from which it falls to 0 along a "cosine" or stays ("constant"),
+    by `schedule`; clip: largest norm of the gradient, inf for any. precision: of the network alone, losses are
+    float32. blends: "mixed" over the simplex, or a "single" painter for each sample.
+
+    The loss is content + style_weight * style + variation_weight * total variation, with the layers named, plus
+    spike_weight and shift_weight times the regularizers of those names. loss_network, pooling: "vgg19" or "vgg16",
+    with "max" or "average" pooling. error: "relative" to the target or "absolute" (losses.py).
+
+    widths, blocks, stem, head, upsampling: of the network (`NetworkConfig`). channels_last: memory format; faster on
+    most machines. checkpoint_minutes, preview_steps: how often state is saved and a sheet of previews drawn.
     """
 
     styles: tuple[str, ...] = ()
@@ -32,10 +51,17 @@ class TrainConfig:
     photo_size: int = 300
     crop: int = 256
     batch: int = 4
+    accumulate: int = 1
     steps: int = 10_000
     learning_rate: float = 2e-3
     warmup: int = 200
+    schedule: str = "cosine"
     clip: float = 5.0
+    precision: str = "float32"
+    blends: str = "mixed"
+    loss_network: str = "vgg19"
+    pooling: str = "max"
+    error: str = "relative"
     content_layer: str = "relu4_1"
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     style_weight: float = 3.0
@@ -53,9 +79,14 @@ class TrainConfig:
     preview_steps: int = 500
 
     def __post_init__(self) -> None:
-        for name in ("style_size", "photo_size", "crop", "batch", "steps", "learning_rate", "clip", "preview_steps"):
-            if getattr(self, name) <= 0:
+        for name in POSITIVE:
+            if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ConfigError(f'{name} is "{known[0]}" or "{known[1]}", not {getattr(self, name)!r}')
+        if self.batch % self.accumulate:
+            raise ConfigError(f"batch must be a multiple of accumulate ({self.accumulate}), not {self.batch}")
         if self.crop % 16 or self.crop > self.photo_size:
             raise ConfigError(f"crop must be a multiple of 16 up to photo_size ({self.photo_size}), not {self.crop}")
         try:

@@ -19,7 +19,7 @@ from multistyle.errors import MultistyleError
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation torchvision trained with
 CAFFE = ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255,) * 3)  # 0..255 minus the mean, RGB order here
 RAW = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-VGG19_BLOCKS = (2, 2, 4, 4, 4)
+BLOCKS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}  # convolutions before each pooling
 
 
 class FeatureError(MultistyleError):
@@ -32,12 +32,14 @@ class Vgg(nn.Module):
     tensors: "convB_I.weight" (out, in, 3, 3) and "convB_I.bias", and for some layers "convB_I.to_vgg19.weight" and
     ".bias", a 1x1 convolution and ReLU from this network's channels to those of the channel-normalised VGG-19: such a
     layer is always seen through it. normalization: mean and deviation, per channel, of an RGB image in [0, 1].
-    padding: "zeros" or "reflect".
+    padding: "zeros" or "reflect". pooling: "max", or "average" as Gatys et al. suggest (section 2).
     """
 
-    def __init__(self, tensors: dict[str, Tensor], normalization: tuple[Sequence[float], ...], padding: str) -> None:
+    def __init__(
+        self, tensors: dict[str, Tensor], normalization: tuple[Sequence[float], ...], padding: str, pooling: str
+    ) -> None:
         super().__init__()
-        self.padding = padding
+        self.padding, self.pool = padding, F.avg_pool2d if pooling == "average" else F.max_pool2d
         self.names = sorted(name[:-7] for name in tensors if re.fullmatch(r"conv\d_\d\.weight", name))
         for name, tensor in tensors.items():
             self.register_buffer(name.replace(".", "-"), tensor.float(), persistent=False)
@@ -54,7 +56,7 @@ class Vgg(nn.Module):
         x, block, found = (image - self.mean) / self.deviation, "1", {}
         for name in self.names[: 1 + max(self.layers.index(layer) for layer in layers)]:
             if name[4] != block:
-                x, block = F.max_pool2d(x, 2), name[4]
+                x, block = self.pool(x, 2), name[4]
             if self.padding == "reflect":
                 x = F.pad(x, (1, 1, 1, 1), mode="reflect")
             x = F.relu_(self._convolve(x, name, padding=int(self.padding == "zeros")))
@@ -91,51 +93,74 @@ class LossNetwork(nn.Module):
         return found
 
 
-def load_loss_network(files: Sequence[Path]) -> LossNetwork:
-    """The loss network of `files`, or torchvision's VGG-19 (IMAGENET1K_V1, downloaded once) where there are none.
+def load_loss_network(files: Sequence[Path], architecture: str = "vgg19", pooling: str = "max") -> LossNetwork:
+    """The loss network of `files`, or torchvision's, downloaded once, where there are none.
 
-    A file is safetensors in one of three forms, told apart by its keys: torchvision's ("features.0.weight", ...);
-    "convB_I.weight" with 64 channels first, the original Caffe weights; or with "to_vgg19" maps, a slimmed VGG-19 that
-    sees [0, 1] directly. Raises `FeatureError`.
+    architecture: "vgg19" (torchvision's IMAGENET1K_V1) or "vgg16" (IMAGENET1K_FEATURES: the original Caffe weights,
+    on whose scale published loss weights rest). pooling: "max" or "average". A file is safetensors in one of three
+    forms, told apart by its keys: torchvision's ("features.0.weight", ...); "convB_I.weight" with 64 channels first,
+    the original Caffe weights; or with "to_vgg19" maps, a slimmed VGG-19 that sees [0, 1] directly. It may end early.
+    Raises `FeatureError`, also where a file is not of that architecture.
     """
-    networks = [_read_vgg(Path(file)) for file in files] or [_torchvision_vgg19()]
-    return LossNetwork(networks).requires_grad_(False).eval()
+    read = [_read_vgg(Path(file), architecture) for file in files] or [_torchvision_vgg(architecture)]
+    return LossNetwork([Vgg(*parts, pooling) for parts in read]).requires_grad_(False).eval()
 
 
-def _read_vgg(file: Path) -> Vgg:
+Parts = tuple[dict[str, Tensor], tuple[Sequence[float], ...], str]  # tensors, normalization and padding of a `Vgg`
+
+
+def _read_vgg(file: Path, architecture: str) -> Parts:
     try:
         with safe_open(file, framework="pt") as opened:
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}
     except (OSError, SafetensorError) as error:
         raise FeatureError(f"cannot read the loss network {file}: {error}") from error
-    if "features.0.weight" in tensors:
-        return Vgg(_rename_torchvision(tensors), IMAGENET, "zeros")
-    if "conv1_1.weight" not in tensors:
+    torchvisions = "features.0.weight" in tensors
+    if not torchvisions and "conv1_1.weight" not in tensors:
         raise FeatureError(f"{file} is no loss network: it has neither conv1_1.weight nor features.0.weight")
+    names = [f"{name}.weight" for name in _convolutions(architecture)]
+    known = list(_torchvision_names(architecture)) if torchvisions else names
+    there = {key for key in tensors if re.fullmatch(r"(features\.\d+|conv\d_\d)\.weight", key)}
+    if there != set(known[: len(there)]):
+        raise FeatureError(f"{file} is not of the shape of {architecture}; the recipe's loss_network has to fit it")
+    if torchvisions:
+        return _rename_torchvision(tensors, architecture), IMAGENET, "zeros"
     slim = any("to_vgg19" in name for name in tensors)
-    return Vgg(tensors, RAW, "reflect") if slim else Vgg(tensors, CAFFE, "zeros")
+    return (tensors, RAW, "reflect") if slim else (tensors, CAFFE, "zeros")
 
 
-def _torchvision_vgg19() -> Vgg:
-    from torchvision.models import VGG19_Weights, vgg19  # slow to import, and not needed with local files
+def _torchvision_vgg(architecture: str) -> Parts:
+    from torchvision import models  # slow to import, and not needed with local files
 
+    build, weights = {
+        "vgg19": (models.vgg19, models.VGG19_Weights.IMAGENET1K_V1),
+        "vgg16": (models.vgg16, models.VGG16_Weights.IMAGENET1K_FEATURES),
+    }[architecture]
     try:
-        model = vgg19(weights=VGG19_Weights.IMAGENET1K_V1, progress=True)
+        model = build(weights=weights, progress=True)
     except OSError as error:
         raise FeatureError(
-            f"cannot download torchvision's VGG-19 ({error}); give local weights by --features"
+            f"cannot download torchvision's {architecture} ({error}); give local weights by --features"
         ) from error
-    return Vgg(_rename_torchvision(model.state_dict()), IMAGENET, "zeros")
+    normalization = IMAGENET if architecture == "vgg19" else CAFFE
+    return _rename_torchvision(model.state_dict(), architecture), normalization, "zeros"
 
 
-def _rename_torchvision(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """ "features.N.weight" -> "convB_I.weight": N counts convolutions, ReLUs and poolings."""
-    renamed, index = {}, 0
-    for block, count in enumerate(VGG19_BLOCKS, start=1):
-        for position in range(1, count + 1):
-            for kind in ("weight", "bias"):
-                if (key := f"features.{index}.{kind}") in tensors:
-                    renamed[f"conv{block}_{position}.{kind}"] = tensors[key]
-            index += 2
-        index += 1
+def _convolutions(architecture: str) -> list[str]:
+    blocks = enumerate(BLOCKS[architecture], start=1)
+    return [f"conv{block}_{position}" for block, count in blocks for position in range(1, count + 1)]
+
+
+def _torchvision_names(architecture: str) -> dict[str, str]:
+    """ "features.N.weight" -> "convB_I": N counts convolutions, ReLUs and poolings."""
+    names = _convolutions(architecture)
+    return {f"features.{2 * i + int(name[4]) - 1}.weight": name for i, name in enumerate(names)}
+
+
+def _rename_torchvision(tensors: dict[str, Tensor], architecture: str) -> dict[str, Tensor]:
+    renamed = {}
+    for key, name in _torchvision_names(architecture).items():
+        if key in tensors:
+            bias = key.replace("weight", "bias")
+            renamed |= {f"{name}.weight": tensors[key], f"{name}.bias": tensors[bias]}
     return renamed

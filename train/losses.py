@@ -1,15 +1,18 @@
 """The perceptual losses, as pure functions. Each returns one number per sample, shape (B,), in float32.
 
-Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016), with every error
-taken relative to its target, so that no layer and no painter needs a weight of its own.
+Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016). Errors are taken
+relative to their targets, so that no layer and no painter needs a weight of its own, or absolute, as published.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 Grams = dict[str, Tensor]  # layer name -> (B, C, C)
+Error = Callable[[Tensor, Tensor], Tensor]  # (value, target), both (B, ...) -> (B,)
 
 
 def gram(features: Tensor) -> Tensor:
@@ -25,18 +28,29 @@ def relative_error(value: Tensor, target: Tensor) -> Tensor:
     return (value - target).square().mean(1) / target.square().mean(1).clamp_min(1e-12)
 
 
-def style_loss(grams: Grams, targets: Grams) -> Tensor:
-    """The relative errors of the Grams, summed over the layers of `targets`.
+def absolute_error(value: Tensor, target: Tensor) -> Tensor:
+    """mean (value - target)^2 of each sample, both (B, ...); its size is that of the features, squared.
 
-    Gatys' equation 4 to 5 with equal layer weights, each layer divided by its target's own mean square instead of a
-    power of its size.
+    The squared norm over the number of values, as in the losses of Dumoulin et al. 2017 (section 2).
     """
-    return torch.stack([relative_error(grams[layer], target) for layer, target in targets.items()]).sum(0)
+    return (value.float() - target.float()).flatten(1).square().mean(1)
 
 
-def content_loss(features: Tensor, target: Tensor) -> Tensor:
-    """The relative error of the features (B, C, H, W) of a painting against its photo's (Gatys' equation 1)."""
-    return relative_error(features, target)
+ERRORS: dict[str, Error] = {"relative": relative_error, "absolute": absolute_error}
+
+
+def style_loss(grams: Grams, targets: Grams, error: Error = relative_error) -> Tensor:
+    """The errors of the Grams, summed over the layers of `targets`.
+
+    Gatys' equation 4 to 5 with equal layer weights; relative, each layer is divided by its target's own mean square
+    instead of a power of its size.
+    """
+    return torch.stack([error(grams[layer], target) for layer, target in targets.items()]).sum(0)
+
+
+def content_loss(features: Tensor, target: Tensor, error: Error = relative_error) -> Tensor:
+    """The error of the features (B, C, H, W) of a painting against its photo's (Gatys' equation 1)."""
+    return error(features, target)
 
 
 def total_variation(image: Tensor) -> Tensor:

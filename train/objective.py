@@ -12,7 +12,7 @@ from multistyle.network import PHOTO
 
 from .config import TrainConfig
 from .features import LossNetwork
-from .losses import Grams, blend_grams, content_loss, gram, style_loss, total_variation
+from .losses import ERRORS, Grams, blend_grams, content_loss, gram, style_loss, total_variation
 
 
 class Losses(NamedTuple):
@@ -57,34 +57,36 @@ class Objective:
 
     def __call__(self, painted: Tensor, photo: Tensor, blend: Tensor) -> Losses:
         """painted, photo: (B, 3, H, W) in [0, 1]; blend: (B, S), each row summing to 1. Returns `Losses`."""
-        config = self.config
+        config, error = self.config, ERRORS[self.config.error]
         with torch.no_grad():
             content = self.loss_network(photo, [config.content_layer])[config.content_layer]
         features = self.loss_network(painted, list({*config.style_layers, config.content_layer}))
         grams = {layer: gram(features[layer]) for layer in config.style_layers}
         parts = (
-            content_loss(features[config.content_layer], content),
-            style_loss(grams, self.blended_targets(photo, blend)),
+            content_loss(features[config.content_layer], content, error),
+            style_loss(grams, self.blended_targets(photo, blend), error),
             total_variation(painted),
         )
         total = parts[0] + config.style_weight * parts[1] + config.variation_weight * parts[2]
         return Losses(total, *parts)
 
 
-def draw_blends(batch: int, styles: int, draws: torch.Generator) -> Tensor:
-    """Random blends (batch, styles) over the whole simplex: photo is row `PHOTO`, the rest painters.
+def draw_blends(batch: int, styles: int, draws: torch.Generator, kind: str = "mixed") -> Tensor:
+    """Random blends (batch, styles): photo is row `PHOTO`, the rest, one at least, painters.
 
-    About 60 % are one painter alone (as in Dumoulin et al. 2017), 20 % a pair, 10 % one painter with photo, 10 % any
-    three with photo among the candidates. Shares are uniform.
+    "mixed" is over the whole simplex: about 60 % are one painter alone, 20 % a pair, 10 % one painter with photo,
+    10 % any three with photo among the candidates; shares are uniform. "single" is one painter for each sample, as in
+    Dumoulin et al. 2017.
     """
     blends = torch.zeros(batch, styles)
-    for row, kind in zip(blends, torch.rand(batch, generator=draws).tolist()):
+    chances = torch.rand(batch, generator=draws) if kind == "mixed" else torch.zeros(batch)
+    for row, chance in zip(blends, chances.tolist()):
         painters = 1 + torch.randperm(styles - 1, generator=draws)
-        if kind < 0.6:
+        if chance < 0.6:
             chosen = painters[:1]
-        elif kind < 0.8:
+        elif chance < 0.8:
             chosen = painters[:2]
-        elif kind < 0.9:
+        elif chance < 0.9:
             chosen = torch.cat([painters[:1], torch.tensor([PHOTO])])
         else:
             chosen = torch.randperm(styles, generator=draws)[:3]

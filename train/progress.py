@@ -1,13 +1,16 @@
-"""What a long run says of itself, on standard error."""
+"""What a long run says of itself, on standard error and on TensorBoard."""
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 
+import torch
+from torch import Tensor
+
 from multistyle.errors import MultistyleError
 
+from .board import Board
 from .config import TrainConfig
 from .objective import Losses
 
@@ -17,33 +20,44 @@ SECONDS = 5.0  # between two lines
 class Progress:
     """One line: step, mean losses since the last line, images per second, time left. On a terminal, written over."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
+    def __init__(self, config: TrainConfig, board: Board | None = None) -> None:
+        self.config, self.board = config, board
         self.means: Losses | None = None
-        self._restart()
+        self._restart(0)
 
-    def _restart(self) -> None:
-        self.sums, self.count, self.since = [0.0] * len(Losses._fields), 0, time.monotonic()
+    def _restart(self, done: int) -> None:
+        self.done, self.since = done, time.monotonic()
+        self._losses: list[Tensor] = []
 
-    def add(self, done: int, losses: Losses) -> None:
-        """Count step `done` in. Raises `MultistyleError` where the losses since the last line are not finite."""
-        self.sums = [total + loss for total, loss in zip(self.sums, losses)]
-        self.count += 1
+    def add(self, done: int, losses: Losses, rate: float) -> None:
+        """Count step `done` in, taken at learning rate `rate`. Raises as `check` does, at every line."""
+        self.done = done
+        self._losses.append(torch.stack(losses))  # not read yet: that would wait for the device
         elapsed = time.monotonic() - self.since
         if elapsed < SECONDS and done < self.config.steps:
             return
-        means = Losses(*(float(total) / self.count for total in self.sums))
-        if not math.isfinite(means.total):
-            raise MultistyleError(f"the loss is no longer finite at step {done}; lower learning_rate")
-        self.means = means
-        left = (self.config.steps - done) * elapsed / self.count
+        self.check()
+        means = self.means = Losses(*torch.stack(self._losses).mean(0).tolist())
+        speed = len(self._losses) * self.config.batch / elapsed
+        left = (self.config.steps - done) * self.config.batch / speed
         line = (
             f"step {done}/{self.config.steps}  loss {means.total:.3f}  content {means.content:.3f}  "
             f"style {means.style:.3f}  variation {means.variation:.4f}  "
-            f"{self.count * self.config.batch / elapsed:.1f} images/s  {int(left // 60)}:{int(left % 60):02d} left"
+            f"{speed:.1f} images/s  {int(left // 60)}:{int(left % 60):02d} left"
         )
         say(line, end="\r" if sys.stderr.isatty() and done < self.config.steps else "\n")
-        self._restart()
+        if self.board is not None:
+            self.board.scalars(done, {**means._asdict(), "learning_rate": rate, "images_per_second": speed})
+        self._restart(done)
+
+    def check(self) -> None:
+        """Raise `MultistyleError` with the first step since the last line whose loss is not finite."""
+        if not self._losses:
+            return
+        finite = torch.stack(self._losses).isfinite().all(1).tolist()
+        if not all(finite):
+            step = self.done - len(finite) + 1 + finite.index(False)
+            raise MultistyleError(f"the loss is no longer finite at step {step}; lower learning_rate")
 
     def losses(self) -> dict[str, float]:
         """The means on the last line, for the record; empty before the first."""

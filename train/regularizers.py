@@ -32,13 +32,21 @@ class SpikeMeter:
         return modulate(x, mean, variance, scale, shift)
 
 
-def shift_loss(network: StyleNetwork, photos: Tensor, blend: Tensor, painted: Tensor, draws: torch.Generator) -> Tensor:
-    """Mean squared difference between a crop of the painting and the painting of the crop, 1 to 3 px off the grid.
+def draw_offset(draws: torch.Generator) -> tuple[int, int]:
+    """How far (px) down and to the right `shift_loss` moves its crop: 1 to 3, off the network's grid."""
+    top, left = (1 + torch.randint(STRIDE - 1, (2,), generator=draws)).tolist()
+    return top, left
+
+
+def shift_loss(
+    network: StyleNetwork, photos: Tensor, blend: Tensor, painted: Tensor, offset: tuple[int, int]
+) -> Tensor:
+    """Mean squared difference between a crop of the painting and the painting of the crop at `offset` (`draw_offset`).
 
     What differs is tied to the pixel grid instead of the photo: the hatching of flat areas, and flicker in motion.
     photos, painted: (B, 3, H, W); blend: (B, S).
     """
-    top, left = (1 + torch.randint(STRIDE - 1, (2,), generator=draws)).tolist()
+    top, left = offset
     height, width = (side - STRIDE for side in photos.shape[2:])
     moved = network(photos[:, :, top : top + height, left : left + width], blend)[:, :, EDGE:-EDGE, EDGE:-EDGE]
     there = painted[:, :, top + EDGE :, left + EDGE :][:, :, : moved.shape[2], : moved.shape[3]]

@@ -1,0 +1,44 @@
+"""What one step minimises, as one module."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from multistyle.network import StyleNetwork, conditional_instance_norm
+
+from .config import TrainConfig
+from .objective import Losses, Objective
+from .regularizers import SpikeMeter, shift_loss
+
+
+class StepLoss(nn.Module):
+    """The objective and the regularizers of a network's paintings.
+
+    A module of its own, although the network is all it learns, so that DistributedDataParallel sees one pass forward
+    and one back where the network itself is run twice.
+    """
+
+    def __init__(self, network: StyleNetwork, objective: Objective, config: TrainConfig) -> None:
+        super().__init__()
+        self.network, self.objective, self.config = network, objective, config
+
+    def forward(self, photos: Tensor, blend: Tensor, first: int, offset: tuple[int, int]) -> tuple[Tensor, Losses]:
+        """The number to minimise, and the means of the losses.
+
+        photos: (B, 3, crop, crop) in [0, 1], the rows of the step's batch from row `first` on; blend: (B, S). offset:
+        of `shift_loss`, the same for the whole step. Means over equal parts of a batch average to those of the batch.
+        """
+        config = self.config
+        meter = SpikeMeter(config.crop)
+        with torch.autocast(photos.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            painted = self.network(photos, blend, meter if config.spike_weight else conditional_instance_norm)
+        losses = Losses(*(loss.mean() for loss in self.objective(painted, photos, blend)))
+        total = losses.total + config.spike_weight * meter.penalty
+        rows = slice(first % 2, None, 2)  # every second row of the batch is enough, and costs a second pass
+        if config.shift_weight and len(photos[rows]):
+            with torch.autocast(photos.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+                drift = shift_loss(self.network, photos[rows], blend[rows], painted[rows], offset)
+            part = len(photos[rows]) / len(photos) * config.batch / ((config.batch + 1) // 2)  # 1 in an even part
+            total = total + config.shift_weight * part * drift
+        return total, Losses(*(loss.detach() for loss in losses))

@@ -1,0 +1,140 @@
+"""A network in training: one step at a time, and the state from which a run goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from multistyle.errors import MultistyleError
+from multistyle.network import PHOTO, StyleNetwork
+from multistyle.weights import PHOTO_STYLE, Model, Style
+
+from .checkpoint import load_checkpoint
+from .config import TrainConfig
+from .data import step_seed
+from .objective import Losses, Objective, draw_blends
+from .parallel import Team
+from .regularizers import draw_offset
+from .step import StepLoss
+
+FREE_KEYS = {"steps", "accumulate", "checkpoint_minutes", "preview_steps"}  # a run may be continued with others
+ALONE = Team()
+
+
+class Trainer:
+    """A network, its optimizer and how far they are; one `step` at a time.
+
+    Everything random in step n comes from the seed and n, so a continued run is the run that was never stopped, and a
+    team of processes draws the same and takes each its part. Raises `MultistyleError` where the batch has no such
+    parts.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        styles: Sequence[Style],
+        objective: Objective,
+        device: torch.device,
+        team: Team = ALONE,
+    ) -> None:
+        torch.manual_seed(config.seed)
+        self.config, self.objective, self.device, self.team = config, objective, device, team
+        self.rows = team.rows(config.batch, config.accumulate)
+        self.format = torch.channels_last if config.channels_last else torch.contiguous_format
+        network = StyleNetwork(config.network(), 1 + len(styles))
+        self.model = Model(network.to(device, memory_format=self.format), [PHOTO_STYLE, *styles])
+        self.loss = team.wrap(StepLoss(network, objective, config))
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
+        self.done = 0
+
+    def step(self, photos: Tensor) -> Losses:
+        """One step of the optimizer on this process's rows of a batch, photos (B, 3, crop, crop).
+
+        Returns the means of the losses over the whole batch, detached.
+        """
+        config = self.config
+        draws = torch.Generator().manual_seed(step_seed(config.seed, self.done, 1))
+        blend = draw_blends(config.batch, len(self.model.catalogue), draws, config.blends)[self.rows].to(self.device)
+        offset = draw_offset(draws)
+        photos = photos.to(self.device, memory_format=self.format)
+        self.optimizer.param_groups[0]["lr"] = config.learning_rate * schedule(self.done, config)
+        self.optimizer.zero_grad(set_to_none=True)
+        part, means = len(photos) // config.accumulate, []
+        for start in range(0, len(photos), part):
+            last = start + part == len(photos)
+            with nullcontext() if last or self.team.size == 1 else self.loss.no_sync():  # one exchange of gradients
+                rows = slice(start, start + part)
+                total, losses = self.loss(photos[rows], blend[rows], self.rows.start + start, offset)
+                (total / config.accumulate).backward()
+            means.append(torch.stack(losses))
+        nn.utils.clip_grad_norm_(self.model.network.parameters(), config.clip)
+        self.optimizer.step()
+        self.done += 1
+        return Losses(*self.team.mean(torch.stack(means).mean(0)))
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "config": self._identity(),
+            "step": self.done,
+            "network": self.model.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def _identity(self) -> dict[str, Any]:
+        values = {**self.config.as_dict(), "styles": [style.name for style in self.model.catalogue]}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+    def resume(self, file: Path) -> bool:
+        """Continue from the state in `file` where there is one. Raises `CheckpointError`."""
+        state = load_checkpoint(file, self._identity(), FREE_KEYS)
+        if state is None:
+            return False
+        self.model.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.done = state["step"]
+        return True
+
+    @torch.no_grad()
+    def start_from(self, model: Model) -> None:
+        """Take over a model's convolutions, and its rows by their names; a painter new to it starts at their mean.
+
+        Raises `MultistyleError` where its network has another shape.
+        """
+        ours, theirs = self.model.network, model.network
+        if replace(theirs.config, upsampling=ours.config.upsampling) != ours.config:
+            raise MultistyleError(f"cannot start from a network with {theirs.config}, not {ours.config}")
+        rows = {style.name: row for style, row in zip(model.catalogue, theirs.table)}
+        mean = theirs.table[PHOTO + 1 :].mean(0)
+        table = torch.stack([rows.get(style.name, mean) for style in self.model.catalogue])
+        ours.load_state_dict({**theirs.state_dict(), "table": table})
+
+    def check_finite(self) -> None:
+        """Raise `MultistyleError` where a parameter has become infinite or no number."""
+        if not all(bool(parameter.isfinite().all()) for parameter in self.model.network.parameters()):
+            raise MultistyleError(f"the network is no longer finite at step {self.done}; lower learning_rate")
+
+    @torch.no_grad()
+    def preview(self, photos: Sequence[Tensor]) -> Tensor:
+        """A sheet (3, H, W): a row for each photo (3, crop, crop), the photo and then every painter."""
+        rows = []
+        for photo in photos:
+            corners = torch.eye(len(self.model.catalogue), device=self.device)
+            painted = [self.model.network(photo[None].to(self.device), corner[None])[0] for corner in corners]
+            rows.append(torch.cat(painted, dim=2))
+        return torch.cat(rows, dim=1).cpu()
+
+
+def schedule(step: int, config: TrainConfig) -> float:
+    """The share of the peak learning rate at `step`: linear warm-up, then half a cosine down to 0, or 1 for good."""
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    if config.schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - config.warmup) / max(1, config.steps - config.warmup)))
