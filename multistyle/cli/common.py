@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,21 +31,22 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Precision = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 
 
-def prepare(weights: Path | None, device: str, precision: str, mixes: list[str]) -> tuple[Stylizer, list[Tensor]]:
+def prepare(
+    weights: Path | None, device: str, precision: str, mixes: list[str], style_files: Sequence[Path] = ()
+) -> tuple[Stylizer, list[Tensor]]:
     """The stylizer that the options ask for, and a blend (S,) for each mix; what is wrong with them ends the command.
 
     What can be seen without the weight file is said before it is read.
     """
     from ..blend import parse_mix
     from ..device import choose_device, choose_precision
-    from ..stylize import Stylizer
-    from ..weights import load_weights
+    from ..stylize import load_stylizer
 
     with failing_with(USAGE):
         choose_precision(precision, choose_device(device))
         parsed = [parse_mix(mix) for mix in mixes]
     with failing_with(FAILURE):
-        stylizer = Stylizer(load_weights(weights), device, precision)
+        stylizer = load_stylizer(weights, device, precision, style_files)
     with failing_with(USAGE):
         return stylizer, [stylizer.blend(mix) for mix in parsed]
 
