@@ -208,10 +208,7 @@ def main(
 def make_bench(file: Path, photos: list[Path], styles: Path, features: list[Path], count: int) -> Bench:
     """The bench of a weight file, with the recipe in its header."""
     model = load_weights(file)
-    recipe = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in model.training["config"].items()
-    }
-    config = TrainConfig(**recipe)
+    config = TrainConfig.from_header(model.training, file)
     stylizer = Stylizer(model, "cpu", "float32")
     _, paintings = read_paintings(styles, stylizer.names[1:], config.style_size)
     objective = Objective(config, load_loss_network(features), paintings)

@@ -14,6 +14,7 @@ from multistyle.errors import MultistyleError
 from multistyle.image import check_output, read_image, resize_image, write_image
 from multistyle.weights import load_weights
 
+from . import catalogue
 from .config import read_config
 from .data import Photos, read_paintings
 from .features import load_loss_network
@@ -24,6 +25,14 @@ from .objective import Objective
 from .progress import SECONDS, say
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+for command in (
+    catalogue.add_style,
+    catalogue.export_style,
+    catalogue.import_style,
+    catalogue.remove_style,
+    catalogue.rename_style,
+):
+    app.command()(command)
 
 
 @app.callback()

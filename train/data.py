@@ -153,7 +153,7 @@ def step_seed(seed: int, step: int, purpose: int) -> int:
 def read_paintings(folder: Path, names: Sequence[str], size: int) -> tuple[list[Style], list[Tensor]]:
     """The paintings NAME.jpg (or another format) in `folder`, in the order of `names`, or all by name where empty.
 
-    Each is resized to a longer side of `size` px. Artist, title and year come from `folder`/catalogue.tsv where there
+    Each is reduced to a longer side of `size` px. Artist, title and year come from `folder`/catalogue.tsv where there
     is one (tab-separated, with a header naming at least the column `name`). Raises `DataError`.
     """
     if not folder.is_dir():
@@ -167,7 +167,19 @@ def read_paintings(folder: Path, names: Sequence[str], size: int) -> tuple[list[
     known = _read_catalogue(folder / "catalogue.tsv")
     names = list(names) or list(files)
     styles = [Style(name, **known.get(name, {})) for name in names]
-    return styles, [resize_image(read_image(files[name]), size) for name in names]
+    return styles, [read_painting(files[name], size) for name in names]
+
+
+def read_painting(file: Path, size: int) -> Tensor:
+    """The painting in `file`, (3, H, W), reduced to a longer side of `size` px.
+
+    Raises `DataError` for a smaller one, whose strokes would be blurred, and `ImageError`.
+    """
+    painting = read_image(file)
+    height, width = painting.shape[1:]
+    if max(height, width) < size:
+        raise DataError(f"{file} is {width} x {height} px, and styles are taken at {size} px; give a larger picture")
+    return resize_image(painting, size)
 
 
 def _read_catalogue(file: Path) -> dict[str, dict[str, str]]:

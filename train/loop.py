@@ -23,6 +23,7 @@ from multistyle.weights import PHOTO_STYLE, Model, Style, save_weights
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import TrainConfig
 from .data import Batches, Photos, step_seed
+from .evaluation import CROPS, centre_squares, evenly_spaced, painter_losses
 from .objective import Losses, Objective, draw_blends
 from .progress import Progress, say
 from .regularizers import SpikeMeter, shift_loss
@@ -116,6 +117,13 @@ class Trainer:
             rows.append(torch.cat(painted, dim=2))
         return torch.cat(rows, dim=1).cpu()
 
+    def painter_losses(self, photos: Photos) -> dict[str, Any]:
+        """The content and style loss of each painter, by name, on the middles of a few of the photos."""
+        some = [photos[index] for index in evenly_spaced(len(photos), min(CROPS, len(photos)))]
+        squares = centre_squares(some, self.config.crop).to(self.device, memory_format=self.format)
+        names = [style.name for style in self.model.catalogue[PHOTO + 1 :]]
+        return painter_losses(self.model.network, self.objective, squares, names)
+
 
 def schedule(step: int, config: TrainConfig) -> float:
     """The share of the peak learning rate at `step`: linear warm-up, then half a cosine down to 0."""
@@ -153,6 +161,8 @@ def fit(trainer: Trainer, photos: Photos, output: Path, facts: dict[str, Any]) -
             if time.monotonic() - saved > 60 * config.checkpoint_minutes:
                 save()
                 saved = time.monotonic()
+        if trainer.done >= config.steps:
+            facts = {**facts, "painters": trainer.painter_losses(photos)}
         save()
     if stopped:
         raise KeyboardInterrupt

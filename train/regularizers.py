@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from multistyle.network import EPSILON, STRIDE, StyleNetwork, modulate, moments
+from multistyle.network import EPSILON, STRIDE, modulate, moments
 
 SPIKE = 6.0  # deviations; what a channel reaches on ordinary photos
 EDGE = 8  # px, where a picture and its crop are padded differently
@@ -32,7 +34,9 @@ class SpikeMeter:
         return modulate(x, mean, variance, scale, shift)
 
 
-def shift_loss(network: StyleNetwork, photos: Tensor, blend: Tensor, painted: Tensor, draws: torch.Generator) -> Tensor:
+def shift_loss(
+    network: Callable[[Tensor, Tensor], Tensor], photos: Tensor, blend: Tensor, painted: Tensor, draws: torch.Generator
+) -> Tensor:
     """Mean squared difference between a crop of the painting and the painting of the crop, 1 to 3 px off the grid.
 
     What differs is tied to the pixel grid instead of the photo: the hatching of flat areas, and flicker in motion.
