@@ -194,15 +194,19 @@ def main(
     for line in table(results):
         print(line)
     facts = {
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent
-        ).stdout.strip(),
+        "commit": commit(),
         "weights": {"name": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()},
         "settings": {"size": SIZE, "photos": count, "features": [path.name for path in features or []]},
         "torch": torch.__version__,
     }
     if output is not None:
         output.write_text(json.dumps(facts | {"results": results}, indent=1) + "\n")
+
+
+def commit() -> str:
+    """The checkout's commit."""
+    command = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
 
 
 def make_bench(file: Path, photos: list[Path], styles: Path, features: list[Path], count: int) -> Bench:
