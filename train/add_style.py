@@ -26,11 +26,11 @@ from .losses import Grams
 from .objective import Losses, Objective
 from .regularizers import SpikeMeter, shift_loss
 
-LEARNING_RATE = 0.02  # a row bears ten times the rate of the convolutions
+LEARNING_RATE = 0.05  # thirty times what convolutions bear
 FALL = 4.0  # the learning rate is divided by it when nothing more is gained
 STAGES = 3  # learning rates tried
 EVERY = 20  # steps between two evaluations
-PATIENCE = 3  # evaluations without a gain
+PATIENCE = 2  # evaluations without a gain
 GAIN = 0.01  # of the loss since the last one; less is none
 STRENGTHS = 0.25  # share of the samples that are mixed with photo, so that the strength dial stays calibrated
 SOLVE_PHOTOS, SOLVE_STEPS = 2, 500

@@ -85,7 +85,7 @@ def describe(found: Evaluation, compared: float | None) -> str:
 
 
 def known_median(model: Model) -> float | None:
-    """The median of the painters' style losses that the header tells, on photos of its training; None: it tells none."""
+    """The median of the painters' style losses by the header, on photos of its training; None where it tells none."""
     painters = model.training.get("painters", {}).values()
     found = [facts["style"] for facts in painters if "style" in facts]
     if not found:
