@@ -61,7 +61,7 @@ def add_style(
     judges = judges.to(place, memory_format=torch.channels_last)
     loss_network = load_loss_network(features or []).to(place, memory_format=torch.channels_last)
     network = model.network.to(place, memory_format=torch.channels_last)
-    say(f"{len(works)} paintings, {len(lessons)} photos to learn from and {len(judges)} to judge by, on {place}")
+    say(f"paintings: {len(works)}; photos: {len(lessons)} to learn from, {len(judges)} to judge by; on {place}")
     compared = known_median(model) if styles is None else measured_median(model, judges, config, loss_network, styles)
     objective = one_style(Objective(config, loss_network, [work.to(place) for work in works]))
     mix = nearest_mix(network, objective, judges[:SOLVE_PHOTOS])

@@ -42,7 +42,7 @@ def stylize(
     mix: Mix = None,
     style_file: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="A style of its own to paint with, as export-style writes it; repeatable."),
+        typer.Option(metavar="FILE", help="A style that export-style wrote; repeatable. The first is the default."),
     ] = None,
     region: Annotated[
         list[str] | None, typer.Option(metavar="MASK.png=MIX", help="Paint where MASK is white in MIX; repeatable.")
