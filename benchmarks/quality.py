@@ -194,9 +194,7 @@ def main(
     for line in table(results):
         print(line)
     facts = {
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent
-        ).stdout.strip(),
+        "commit": commit(),
         "weights": {"name": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()},
         "settings": {"size": SIZE, "photos": count, "features": [path.name for path in features or []]},
         "torch": torch.__version__,
@@ -205,13 +203,16 @@ def main(
         output.write_text(json.dumps(facts | {"results": results}, indent=1) + "\n")
 
 
+def commit() -> str:
+    """The checkout's commit."""
+    command = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
+
+
 def make_bench(file: Path, photos: list[Path], styles: Path, features: list[Path], count: int) -> Bench:
     """The bench of a weight file, with the recipe in its header."""
     model = load_weights(file)
-    recipe = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in model.training["config"].items()
-    }
-    config = TrainConfig(**recipe)
+    config = TrainConfig.from_header(model.training, file)
     stylizer = Stylizer(model, "cpu", "float32")
     _, paintings = read_paintings(styles, stylizer.names[1:], config.style_size)
     objective = Objective(config, load_loss_network(features, config.loss_network, config.pooling), paintings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .blend import Blend, blend_vector, is_constant, with_strength
+from .cartridge import import_files
 from .device import choose_device, choose_precision
 from .errors import MultistyleError
 from .image import check_image
 from .inference import InferenceNetwork
-from .network import pad_to_grid
+from .network import PHOTO, pad_to_grid
 from .weights import Model, Style, load_weights
 
 
@@ -36,13 +37,22 @@ class Stylizer:
     model: from `load_weights`, used as it is and moved to the device. device: "auto", "cpu", "cuda", "cuda:N" or "mps".
     precision: "auto" (bfloat16 on a GPU that has it, float32 elsewhere), "float32", "bfloat16" or "float16"; the
     normalizations' statistics and the output are float32 in each. compile: paint by `torch.compile`, faster from the
-    second picture on; the first takes up to a minute, and so does the first of another size. Raises `DeviceError`.
+    second picture on; the first takes up to a minute, and so does the first of another size. default: the style painted
+    where no blend is given; None is the catalogue's first painter. Raises `DeviceError`.
     """
 
-    def __init__(self, model: Model, device: str = "auto", precision: str = "auto", compile: bool = False) -> None:
+    def __init__(
+        self,
+        model: Model,
+        device: str = "auto",
+        precision: str = "auto",
+        compile: bool = False,
+        default: str | None = None,
+    ) -> None:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.model = model
+        self.default = default or model.catalogue[PHOTO + 1].name
         self.network = model.network.eval().to(self.device, memory_format=torch.channels_last)
         self.inference = InferenceNetwork(self.network)
         self.compiled = compile
@@ -59,8 +69,8 @@ class Stylizer:
         return [style.name for style in self.model.catalogue]
 
     def default_blend(self) -> Tensor:
-        """The blend (S,) used where none is given: the catalogue's first painter alone."""
-        return blend_vector({self.names[1]: 1.0}, self.names)
+        """The blend (S,) used where none is given: the style `default` alone."""
+        return blend_vector(self.default, self.names)
 
     def blend(self, blend: Blend | None = None, strength: float = 1.0) -> Tensor:
         """The weights (S,), (B, S) or (S, h, w) that `blend` at `strength` comes to. Raises `BlendError`."""
@@ -75,10 +85,9 @@ class Stylizer:
 
         photo: float, sRGB in [0, 1], (3, H, W) or a batch (B, 3, H, W). blend: "starry=0.7,scream=0.3", a mapping, S
         numbers, a tensor (S,) or (B, S), or a blend field (S, h, w), a blend for every pixel, fitted to the photo's
-        size; None is the catalogue's first painter. strength: in [0, 1], the rest is photo's. carry: takes part in this
-        painting and is brought up to date, for one photo. One photo with one blend gives (3, H, W); otherwise the
-        result is (B, 3, H, W), one photo being painted in each of B blends, or each of B photos in one blend or in its
-        own.
+        size; None is the style `default`. strength: in [0, 1], the rest is photo's. carry: takes part in this painting
+        and is brought up to date, for one photo. One photo with one blend gives (3, H, W); otherwise the result is
+        (B, 3, H, W), one photo being painted in each of B blends, or each of B photos in one blend or in its own.
 
         Raises `ImageError` and `BlendError` for a photo or a blend that is none, `MultistyleError` where memory ends
         or nothing can be compiled.
@@ -148,11 +157,22 @@ def fit_field(field: Tensor, height: int, width: int) -> Tensor:
 
 
 def load_stylizer(
-    weights: str | Path | None = None, device: str = "auto", precision: str = "auto", compile: bool = False
+    weights: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    compile: bool = False,
+    style_files: Sequence[str | Path] = (),
 ) -> Stylizer:
-    """A `Stylizer` for the weight file `weights` (None: the shipped one). Raises `WeightsError`, `DeviceError`."""
+    """A `Stylizer` for the weight file `weights` (None: the shipped one), with the styles of cartridges appended.
+
+    The first style of `style_files`, where there are any, is what it paints by default. Raises `WeightsError`,
+    `DeviceError`.
+    """
     choose_precision(precision, choose_device(device))  # what is not there should be said before a file is read
-    return Stylizer(load_weights(weights), device, precision, compile)
+    model = load_weights(weights)
+    painters = len(model.catalogue)
+    model = import_files(model, style_files)
+    return Stylizer(model, device, precision, compile, model.catalogue[painters].name if style_files else None)
 
 
 def _first_line(error: Exception) -> str:

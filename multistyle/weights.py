@@ -2,7 +2,8 @@
 
 The header's metadata (all strings, JSON where nested): `format` "multistyle", `format_version`, `network` (the fields
 of `NetworkConfig`), `catalogue` (a list of name, title, artist, year; the first is photo), `training` (facts for
-people). The tensors are the network's state, loaded strictly. Nothing is ever unpickled.
+people; `painters` in it holds those of one painter, by name). The tensors are the network's state, loaded strictly.
+Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from .atomic import atomic
 from .errors import WeightsError
@@ -72,17 +74,12 @@ def default_weights() -> Path:
 
 def save_weights(file: str | Path, model: Model) -> None:
     """Write `model` to `file`; it appears complete or not at all. Raises `WeightsError` where it cannot be written."""
-    file = Path(file)
-    metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
-        "network": json.dumps(asdict(model.network.config)),
-        "catalogue": json.dumps([asdict(style) for style in model.catalogue], ensure_ascii=False),
-        "training": json.dumps(model.training, ensure_ascii=False),
+    header = {
+        "network": asdict(model.network.config),
+        "catalogue": [asdict(style) for style in model.catalogue],
+        "training": model.training,
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
-    with atomic(file, WeightsError) as temporary:
-        temporary.write_bytes(save(tensors, metadata))
+    write_tensors(Path(file), FORMAT, FORMAT_VERSION, header, model.network.state_dict())
 
 
 def load_weights(file: str | Path | None = None) -> Model:
@@ -92,15 +89,7 @@ def load_weights(file: str | Path | None = None) -> Model:
     newer format, or inconsistent in itself.
     """
     file = Path(file) if file is not None else default_weights()
-    try:
-        with safe_open(file, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            _check_format(file, metadata)
-            tensors = {name: opened.get_tensor(name).float() for name in opened.keys()}
-    except OSError as error:
-        raise WeightsError(f"cannot read the weight file {file}: {error.strerror or 'no such file'}") from error
-    except SafetensorError as error:
-        raise WeightsError(f"{file} {_damage(file)} ({error})") from error
+    metadata, tensors = read_tensors(file, FORMAT, FORMAT_VERSION, "weight file")
     try:
         config = json.loads(metadata["network"])
         catalogue = [Style(**entry) for entry in json.loads(metadata["catalogue"])]
@@ -112,14 +101,42 @@ def load_weights(file: str | Path | None = None) -> Model:
         raise WeightsError(f"{file} is inconsistent: its header does not fit its tensors ({reason})") from error
 
 
-def _check_format(file: Path, metadata: dict[str, str]) -> None:
-    if metadata.get("format") != FORMAT:
+def write_tensors(file: Path, mark: str, version: int, header: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Write a safetensors file with `mark` and `version` in its header, beside the entries of `header` as JSON.
+
+    It appears complete or not at all. Raises `WeightsError` where it cannot be written.
+    """
+    metadata = {"format": mark, "format_version": str(version)}
+    metadata |= {key: json.dumps(value, ensure_ascii=False) for key, value in header.items()}
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic(file, WeightsError) as temporary:
+        temporary.write_bytes(save(ready, metadata))
+
+
+def read_tensors(file: Path, mark: str, version: int, kind: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The header and the tensors, as float32, of a `kind` of file written by `write_tensors`. Raises `WeightsError`."""
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            _check_format(file, metadata, mark, version, kind)
+            return metadata, {name: opened.get_tensor(name).float() for name in opened.keys()}
+    except OSError as error:
+        raise WeightsError(f"cannot read the {kind} {file}: {error.strerror or 'no such file'}") from error
+    except SafetensorError as error:
+        raise WeightsError(f"{file} {_damage(file)} ({error})") from error
+
+
+def _check_format(file: Path, metadata: dict[str, str], mark: str, version: int, kind: str) -> None:
+    found = metadata.get("format", "")
+    if found != mark and found.startswith(FORMAT):
+        raise WeightsError(f"{file} is one of multistyle's, but no {kind} (it is marked {found})")
+    if found != mark:
         raise WeightsError(f"{file} is a safetensors file, but not one of multistyle's (no such mark in its header)")
-    version = metadata.get("format_version", "")
-    if version != str(FORMAT_VERSION):
-        newer = version.isdecimal() and int(version) > FORMAT_VERSION
+    found = metadata.get("format_version", "")
+    if found != str(version):
+        newer = found.isdecimal() and int(found) > version
         advice = "upgrade multistyle to read it" if newer else "it cannot be read"
-        raise WeightsError(f"{file} has format version {version or '(none)'}; known here: {FORMAT_VERSION}; {advice}")
+        raise WeightsError(f"{file} has format version {found or '(none)'}; known here: {version}; {advice}")
 
 
 def _damage(file: Path) -> str:

@@ -17,6 +17,7 @@ ROAD = [
     {"network", "atomic", "film"},
     {"device", "image", "blend", "color"},
     {"weights", "record", "strips", "inference"},
+    {"cartridge"},
     {"stylize"},
     {"steady"},
     {"tiling"},
@@ -28,7 +29,7 @@ ROAD = [
 ONLY_IN = {
     "PIL": {"multistyle/image.py", "multistyle/sequence.py", "multistyle/sheet.py"},
     "safetensors": {"multistyle/weights.py", "train/features.py"},
-    "typer": {"multistyle/cli/*", "train/__main__.py", "benchmarks/*"},
+    "typer": {"multistyle/cli/*", "train/__main__.py", "train/catalogue.py", "benchmarks/*"},
     "torchvision": {"train/features.py"},
     "onnxruntime": {"multistyle/export.py"},
     "click": set(),

@@ -65,7 +65,7 @@ def test_two_processes_take_the_steps_of_one(material, monkeypatch, capfd):
     assert done.returncode == 0 and done.stderr.count("2 painters, 3 photos") == 1, done.stderr
     found, expected = losses_of(done.stderr), losses_of(capfd.readouterr().err)
     assert len(found) == 6 and found[0] != found[5]
-    torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), atol=2e-3, rtol=0)
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), atol=3e-3, rtol=1e-3)
     photos, blends = torch.rand(2, 3, 32, 32), torch.eye(3)[1:]
     painted = one.model.network(photos, blends)
     two = load_weights(material / "m.safetensors").network(photos, blends)

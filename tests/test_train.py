@@ -30,6 +30,7 @@ def test_training_writes_a_model_its_facts_and_a_preview(material):
     assert [style.name for style in model.catalogue] == ["photo", "dots", "lines"]
     assert model.training["steps"] == 6 and model.training["made"] == "here"
     assert model.training["config"]["crop"] == 32 and model.training["style"] > 0
+    assert list(model.training["painters"]) == ["dots", "lines"] and model.training["painters"]["dots"]["style"] > 0
     assert read_image(material / "m.preview.png").shape == (3, 3 * 32, 3 * 32)
 
 

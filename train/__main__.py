@@ -15,6 +15,7 @@ from multistyle.errors import MultistyleError, nearest
 from multistyle.image import check_output, read_image, resize_image, write_image
 from multistyle.weights import load_weights
 
+from . import catalogue
 from .board import Board
 from .config import TrainConfig, read_config
 from .data import Photos, read_painting, read_paintings
@@ -27,6 +28,14 @@ from .progress import SECONDS, say
 from .trainer import Trainer
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+for command in (
+    catalogue.add_style,
+    catalogue.export_style,
+    catalogue.import_style,
+    catalogue.remove_style,
+    catalogue.rename_style,
+):
+    app.command()(command)
 
 
 @app.callback()

@@ -97,6 +97,15 @@ class TrainConfig:
     def network(self) -> NetworkConfig:
         return NetworkConfig(self.widths, self.blocks, self.stem, self.head, self.upsampling)
 
+    @classmethod
+    def from_header(cls, training: dict[str, Any], file: Path) -> TrainConfig:
+        """The recipe that a weight file's header tells it was made by. Raises `ConfigError` where it tells none."""
+        try:
+            recipe = training["config"]
+            return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in recipe.items()})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{file} does not say by what recipe it was trained, which it takes to go on") from error
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -29,7 +29,7 @@ class Record:
     """What a run leaves behind: lines, sheets of previews, weights and state, by the one process that leads."""
 
     def __init__(self, trainer: Trainer, photos: Photos, output: Path, facts: dict[str, Any], board: Board | None):
-        self.trainer, self.output, self.facts, self.board = trainer, output, facts, board
+        self.trainer, self.output, self.facts, self.board = trainer, output, dict(facts), board
         self.examples = Batches(photos, PREVIEW_PHOTOS, trainer.config.crop, trainer.config.seed)[0]
         self.progress, self.saved = Progress(trainer.config, board), time.monotonic()
         for file in (output, state_of(output)):
@@ -101,6 +101,8 @@ def fit(
             if record:
                 record.add(losses)
         if record:
+            if trainer.done >= config.steps:
+                record.facts["painters"] = trainer.painter_losses(photos)
             record.save()
     if halt:
         raise KeyboardInterrupt

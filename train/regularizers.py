@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from multistyle.network import EPSILON, STRIDE, StyleNetwork, modulate, moments
+from multistyle.network import EPSILON, STRIDE, modulate, moments
 
 SPIKE = 6.0  # deviations; what a channel reaches on ordinary photos
 EDGE = 8  # px, where a picture and its crop are padded differently
@@ -39,7 +41,11 @@ def draw_offset(draws: torch.Generator) -> tuple[int, int]:
 
 
 def shift_loss(
-    network: StyleNetwork, photos: Tensor, blend: Tensor, painted: Tensor, offset: tuple[int, int]
+    network: Callable[[Tensor, Tensor], Tensor],
+    photos: Tensor,
+    blend: Tensor,
+    painted: Tensor,
+    offset: tuple[int, int],
 ) -> Tensor:
     """Mean squared difference between a crop of the painting and the painting of the crop at `offset` (`draw_offset`).
 

@@ -18,7 +18,8 @@ from multistyle.weights import PHOTO_STYLE, Model, Style
 
 from .checkpoint import load_checkpoint
 from .config import TrainConfig
-from .data import step_seed
+from .data import Photos, step_seed
+from .evaluation import CROPS, centre_squares, evenly_spaced, painter_losses
 from .objective import Losses, Objective, draw_blends
 from .parallel import Team
 from .regularizers import draw_offset
@@ -129,6 +130,13 @@ class Trainer:
             painted = [self.model.network(photo[None].to(self.device), corner[None])[0] for corner in corners]
             rows.append(torch.cat(painted, dim=2))
         return torch.cat(rows, dim=1).cpu()
+
+    def painter_losses(self, photos: Photos) -> dict[str, Any]:
+        """The content and style loss of each painter, by name, on the middles of a few of the photos."""
+        some = [photos[index] for index in evenly_spaced(len(photos), min(CROPS, len(photos)))]
+        squares = centre_squares(some, self.config.crop).to(self.device, memory_format=self.format)
+        names = [style.name for style in self.model.catalogue[PHOTO + 1 :]]
+        return painter_losses(self.model.network, self.objective, squares, names)
 
 
 def schedule(step: int, config: TrainConfig) -> float:

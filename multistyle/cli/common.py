@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,7 +35,12 @@ Compile = Annotated[
 
 
 def prepare(
-    weights: Path | None, device: str, precision: str, mixes: list[str], compile: bool = False
+    weights: Path | None,
+    device: str,
+    precision: str,
+    mixes: list[str],
+    compile: bool = False,
+    style_files: Sequence[Path] = (),
 ) -> tuple[Stylizer, list[Tensor]]:
     """The stylizer that the options ask for, and a blend (S,) for each mix; what is wrong with them ends the command.
 
@@ -43,14 +48,13 @@ def prepare(
     """
     from ..blend import parse_mix
     from ..device import choose_device, choose_precision
-    from ..stylize import Stylizer
-    from ..weights import load_weights
+    from ..stylize import load_stylizer
 
     with failing_with(USAGE):
         choose_precision(precision, choose_device(device))
         parsed = [parse_mix(mix) for mix in mixes]
     with failing_with(FAILURE):
-        stylizer = Stylizer(load_weights(weights), device, precision, compile)
+        stylizer = load_stylizer(weights, device, precision, compile, style_files)
     with failing_with(USAGE):
         return stylizer, [stylizer.blend(mix) for mix in parsed]
 

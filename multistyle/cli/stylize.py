@@ -40,6 +40,10 @@ def stylize(
         str, typer.Option("--output", "-o", metavar="OUT", help="File to write; or a folder (NAME/), made if missing.")
     ],
     mix: Mix = None,
+    style_file: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A style that export-style wrote; repeatable. The first is the default."),
+    ] = None,
     region: Annotated[
         list[str] | None, typer.Option(metavar="MASK.png=MIX", help="Paint where MASK is white in MIX; repeatable.")
     ] = None,
@@ -61,7 +65,9 @@ def stylize(
     with failing_with(USAGE):
         masks = [split_region(text) for text in region or []]
     mixes = [mix] if mix is not None else []
-    stylizer, blends = prepare(weights, device, precision, [*(text for _, text in masks), *mixes])
+    stylizer, blends = prepare(
+        weights, device, precision, [*(text for _, text in masks), *mixes], style_files=style_file or []
+    )
     with failing_with(USAGE):
         default = stylizer.blend(blends[-1] if mixes else None, strength)
         blend = region_blend(stylizer, [file for file, _ in masks], blends, default, strength)

@@ -1,0 +1,174 @@
+"""Add a painter to a trained network: python -m train add-style PAINTING --name NAME --photos DIR_OR_TAR -o OUT
+
+Only a new row of scales and shifts is learnt (Dumoulin et al. 2017, section 3.4); the convolutions and the other rows
+stay as they are. Ours: the row starts at the mix of existing rows whose Grams come nearest to the new ones, since
+Grams of a blend are close to the blend of Grams, which is what the network was trained for; and it learns until photos
+that it does not learn from show no more gain.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from multistyle.network import PHOTO, Norm, StyleNetwork, conditional_instance_norm
+
+from .config import TrainConfig
+from .data import PICTURES, Batches, DataError, read_painting, step_seed
+from .evaluation import mean_losses
+from .losses import Grams
+from .objective import Losses, Objective
+from .regularizers import SpikeMeter, draw_offset, shift_loss
+
+LEARNING_RATE = 0.05  # thirty times what convolutions bear
+FALL = 4.0  # the learning rate is divided by it when nothing more is gained
+STAGES = 3  # learning rates tried
+EVERY = 20  # steps between two evaluations
+PATIENCE = 2  # evaluations without a gain
+GAIN = 0.01  # of the loss since the last one; less is none
+STRENGTHS = 0.25  # share of the samples that are mixed with photo, so that the strength dial stays calibrated
+SOLVE_PHOTOS, SOLVE_STEPS = 2, 500
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """After so many steps and seconds, the losses on the photos set apart, at full strength."""
+
+    steps: int
+    seconds: float
+    content: float
+    style: float
+    total: float
+
+
+def read_artist(sources: Sequence[Path], size: int) -> list[Tensor]:
+    """The paintings of one painter, from files and folders, each at a longer side of `size` px. Raises `DataError`."""
+    files: list[Path] = []
+    for source in sources:
+        found = sorted(source.iterdir()) if source.is_dir() else [source]
+        files += [path for path in found if path == source or path.suffix.lower() in PICTURES]
+    if not files:
+        raise DataError(f"no pictures in {', '.join(map(str, sources))}; give paintings or a folder of them")
+    return [read_painting(file, size) for file in files]
+
+
+def one_style(objective: Objective) -> Objective:
+    """The objective with the mean Grams of all its paintings for a single style."""
+    objective.targets = {layer: target.mean(0, keepdim=True) for layer, target in objective.targets.items()}
+    return objective
+
+
+@torch.no_grad()
+def nearest_mix(network: StyleNetwork, objective: Objective, photos: Tensor) -> Tensor:
+    """The weights (S,), photo's 0, of the blend whose Grams should come nearest to the objective's one style.
+
+    photos: (N, 3, H, W). Takes the Grams of each painter alone, and solves the least squares of `style_loss` over
+    their convex combinations, by Adam on the logits.
+    """
+    corners = torch.eye(len(network.table), device=photos.device)[PHOTO + 1 :]
+    each = [objective.grams(network(photos, corner.expand(len(photos), -1))) for corner in corners]
+    vectors = torch.stack([_flattened({k: v.mean(0) for k, v in grams.items()}, objective.targets) for grams in each])
+    goal = _flattened(objective.targets, objective.targets)
+    square, product = (vectors @ vectors.T).double(), (vectors @ goal).double()
+    with torch.enable_grad():
+        logits = torch.zeros_like(product, requires_grad=True)
+        optimizer = torch.optim.Adam([logits], lr=0.1)
+        for _ in range(SOLVE_STEPS):
+            weights = logits.softmax(0)
+            optimizer.zero_grad()
+            (weights @ square @ weights - 2 * weights @ product).backward()
+            optimizer.step()
+    return torch.cat([torch.zeros(PHOTO + 1, device=photos.device), logits.softmax(0).float()])
+
+
+def _flattened(grams: Grams, targets: Grams) -> Tensor:
+    """All Grams in one vector, each layer over its target's norm, so that squared distances are style losses."""
+    return torch.cat([grams[layer].flatten() / target.norm() for layer, target in targets.items()])
+
+
+class RowTrainer:
+    """A row of scales and shifts that is learnt for a frozen network; one `step` at a time.
+
+    network: frozen; row: (2 N,), where to start; objective: of one style, the new one. All on one device. `best` is
+    the best row of those evaluated so far, `record` its evaluation.
+    """
+
+    def __init__(self, config: TrainConfig, network: StyleNetwork, row: Tensor, objective: Objective) -> None:
+        self.config, self.network, self.objective = config, network.requires_grad_(False), objective
+        self.row, self.best = nn.Parameter(row.detach().clone()), row.detach().clone()
+        self.record: Evaluation | None = None
+        self.done = 0
+        self.restart(LEARNING_RATE)
+
+    def restart(self, learning_rate: float) -> None:
+        """Go on from the best row at another learning rate."""
+        self.row.data.copy_(self.best)
+        self.optimizer = torch.optim.Adam([self.row], lr=learning_rate)
+
+    def paint(self, photos: Tensor, blend: Tensor, norm: Norm = conditional_instance_norm) -> Tensor:
+        """Photos (B, 3, H, W) in blends (B, 2) of photo and the new style."""
+        table = torch.stack([self.network.table[PHOTO], self.row])
+        return functional_call(self.network, {"table": table}, (photos, blend, norm))
+
+    def step(self, photos: Tensor) -> None:
+        """One step of the optimizer on photos (B, 3, crop, crop)."""
+        config, meter = self.config, SpikeMeter(self.config.crop)
+        draws = torch.Generator().manual_seed(step_seed(config.seed, self.done, 1))
+        blend = draw_strengths(len(photos), draws).to(photos.device)
+        painted = self.paint(photos, blend, meter)
+        total = self.objective(painted, photos, blend).total.mean()
+        half = (len(photos) + 1) // 2
+        drift = shift_loss(self.paint, photos[:half], blend[:half], painted[:half], draw_offset(draws))
+        self.optimizer.zero_grad()
+        (total + config.spike_weight * meter.penalty + config.shift_weight * drift).backward()
+        nn.utils.clip_grad_norm_([self.row], config.clip)
+        self.optimizer.step()
+        self.done += 1
+
+    def evaluate(self, photos: Tensor, seconds: float) -> Evaluation:
+        """The mean losses of the row as it is, at full strength; kept as `best` and `record` where it is the best."""
+        blend = torch.tensor([0.0, 1.0], device=photos.device)
+        losses = Losses(*(loss.item() for loss in mean_losses(self.paint, self.objective, photos, blend)))
+        found = Evaluation(self.done, seconds, losses.content, losses.style, losses.total)
+        if self.record is None or found.total < self.record.total:
+            self.best, self.record = self.row.detach().clone(), found
+        return found
+
+
+def learn(
+    trainer: RowTrainer, batches: Batches, judges: Tensor, steps: int, stopped: Sequence[int] = ()
+) -> Iterator[Evaluation]:
+    """Learn the row from `batches`, at most `steps`, and yield an `Evaluation` on `judges` (N, 3, H, W) now and then.
+
+    The first is of the row as it starts. After `PATIENCE` of them without a gain the best row is taken up again at a
+    lower rate; after `STAGES` rates it ends, or before a step where `stopped` has got something in it. A loss that is
+    no number counts as no gain.
+    """
+    mark, stale, stage, started = float("inf"), 0, 1, time.monotonic()
+    for batch in batches.from_step(0):
+        if trainer.done % EVERY == 0 or trainer.done == steps:
+            found = trainer.evaluate(judges, time.monotonic() - started)
+            gained = found.total < (1 - GAIN) * mark
+            stale, mark = (0, found.total) if gained else (stale + 1, mark)
+            yield found
+            if trainer.done == steps or (stale >= PATIENCE and stage == STAGES):
+                return
+            if stale >= PATIENCE:
+                stale, stage = 0, stage + 1
+                trainer.restart(LEARNING_RATE / FALL ** (stage - 1))
+        if stopped:
+            return
+        trainer.step(batch.to(judges.device, memory_format=torch.channels_last))
+
+
+def draw_strengths(batch: int, draws: torch.Generator) -> Tensor:
+    """Blends (batch, 2) of photo and one style: the style alone, but for `STRENGTHS` of them at a uniform share."""
+    shares = torch.rand(batch, generator=draws)
+    photo = torch.where(torch.rand(batch, generator=draws) < STRENGTHS, shares, 0.0)
+    return torch.stack([photo, 1 - photo], dim=1)
