@@ -216,7 +216,7 @@ def _paint(
     try:
         if len(batch) == 1:
             return [Render(blends[0], keep_colors=keep_colors).paint(stylizer, pictures[0]).image]
-        images = torch.stack([picture.image for picture in pictures])
+        images = stylizer.send(torch.stack([picture.image for picture in pictures]))
         images = images / 255 if images.dtype == torch.uint8 else images
         return list((stylizer(images, torch.stack(blends)) * 255).round().byte())
     except MultistyleError as error:
@@ -229,7 +229,7 @@ def _write(reading: _Reading, painted: Tensor | MultistyleError) -> None:
     if isinstance(painted, MultistyleError):
         raise MultistyleError(f"cannot paint {reading.job.photo}: {painted}")
     _make_folder(reading.job.target.parent)
-    write_image(reading.job.target, painted, reading.picture.result().alpha)
+    write_image(reading.job.target, painted.cpu(), reading.picture.result().alpha)
 
 
 def _outcome(job: Job, future: Future) -> Outcome:

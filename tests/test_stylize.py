@@ -110,3 +110,17 @@ def test_a_field_of_another_size_is_fitted(stylizer):
     painted = stylizer(photo, field)
     assert torch.equal(painted[..., 24:], photo[..., 24:]), "photo's part is the photo"
     assert (painted[..., :8] - photo[..., :8]).abs().mean() > 0.02
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_is_sent_arrives_whole_and_in_order(model, device):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    stylizer = Stylizer(model, device)
+    for _ in range(3):
+        photos = torch.randint(256, (4, 3, 64, 64), dtype=torch.uint8)
+        sent = stylizer.send(photos)
+        assert sent.device.type == device and sent.dtype == torch.uint8
+        painted = stylizer(sent / 255, "starry")
+        assert torch.equal(sent.cpu(), photos)
+        assert torch.equal(painted.cpu(), stylizer(photos / 255, "starry"))
