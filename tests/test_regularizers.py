@@ -1,7 +1,7 @@
 import torch
 
 from multistyle.network import conditional_instance_norm
-from train.regularizers import SpikeMeter, draw_offset, shift_loss
+from train.regularizers import CELLS, SpikeMeter, draw_offset, shift_loss, weave_loss
 
 
 def test_a_spike_below_full_size_is_measured_and_the_norm_is_the_norm():
@@ -33,3 +33,16 @@ def test_what_moves_with_the_photo_costs_nothing_and_a_grid_costs_its_square():
     assert shift_loss(invert, photos, blend, invert(photos, blend), offset) == 0
     loss = shift_loss(grid, photos, blend, grid(photos, blend), offset)
     torch.testing.assert_close(loss, torch.tensor(0.2**2 / 2), rtol=0.1, atol=0)  # half of the columns differ
+
+
+def test_noise_weaves_once_a_perfect_weave_fully_and_other_periods_hardly():
+    noise = torch.rand(2, 3, 128, 128)
+    torch.testing.assert_close(weave_loss(noise), torch.tensor(1.0), rtol=0.1, atol=0)
+    pattern = torch.zeros(1, 3, 128, 128)
+    pattern[..., ::4] = 0.2
+    torch.testing.assert_close(weave_loss(pattern + 0.3), torch.tensor(CELLS**2.0), rtol=0.02, atol=0)
+    slope = torch.linspace(0, 1, 128).expand(1, 3, 128, 128)
+    assert weave_loss(slope[..., 8:-8]) < 2 and weave_loss(torch.full((1, 3, 64, 64), 0.4)) < 1e-6
+    off_grid = torch.zeros(1, 3, 126, 126)
+    off_grid[..., ::7] = 0.2
+    assert weave_loss(off_grid[..., :124, :124]) < 5, "another period is no weave"

@@ -24,7 +24,7 @@ from .data import PICTURES, Batches, DataError, read_painting, step_seed
 from .evaluation import mean_losses
 from .losses import Grams
 from .objective import Losses, Objective
-from .regularizers import SpikeMeter, draw_offset, shift_loss
+from .regularizers import SpikeMeter, draw_offset, shift_loss, weave_loss
 
 LEARNING_RATE = 0.05  # thirty times what convolutions bear
 FALL = 4.0  # the learning rate is divided by it when nothing more is gained
@@ -126,7 +126,8 @@ class RowTrainer:
         half = (len(photos) + 1) // 2
         drift = shift_loss(self.paint, photos[:half], blend[:half], painted[:half], draw_offset(draws))
         self.optimizer.zero_grad()
-        (total + config.spike_weight * meter.penalty + config.shift_weight * drift).backward()
+        total = total + config.spike_weight * meter.penalty + config.shift_weight * drift
+        (total + config.weave_weight * weave_loss(painted)).backward()
         nn.utils.clip_grad_norm_([self.row], config.clip)
         self.optimizer.step()
         self.done += 1

@@ -39,7 +39,7 @@ class TrainConfig:
     float32. blends: "mixed" over the simplex, or a "single" painter for each sample.
 
     The loss is content + style_weight * style + variation_weight * total variation, with the layers named, plus
-    spike_weight and shift_weight times the regularizers of those names. loss_network, pooling: "vgg19" or "vgg16",
+    spike_weight, shift_weight and weave_weight times the regularizers of those names. loss_network, pooling: "vgg19" or "vgg16",
     with "max" or "average" pooling. error: "relative" to the target or "absolute" (losses.py).
 
     widths, blocks, stem, head, upsampling: of the network (`NetworkConfig`). channels_last: memory format; faster on
@@ -68,6 +68,7 @@ class TrainConfig:
     variation_weight: float = 1.0
     spike_weight: float = 20.0
     shift_weight: float = 20.0
+    weave_weight: float = 0.2
     widths: tuple[int, int, int] = (32, 64, 128)
     blocks: int = 5
     stem: int = 9

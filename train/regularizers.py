@@ -1,15 +1,18 @@
-"""What keeps a network's pictures clean where the perceptual losses hardly look. Ours; neither is in the papers."""
+"""What keeps a network's pictures clean where the perceptual losses hardly look. Ours; none is in the papers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from multistyle.network import EPSILON, STRIDE, modulate, moments
 
 SPIKE = 6.0  # deviations; what a channel reaches on ordinary photos
+CELLS = 8  # periods; fewer would take texture for a weave, more would miss one that bends
+UNSEEN = (0.5 / 255) ** 2 / CELLS**2  # of texture under half a grey level nothing is seen
 EDGE = 8  # px, where a picture and its crop are padded differently
 
 
@@ -57,3 +60,17 @@ def shift_loss(
     moved = network(photos[:, :, top : top + height, left : left + width], blend)[:, :, EDGE:-EDGE, EDGE:-EDGE]
     there = painted[:, :, top + EDGE :, left + EDGE :][:, :, : moved.shape[2], : moved.shape[3]]
     return (moved - there).square().mean()
+
+
+def weave_loss(painted: Tensor) -> Tensor:
+    """How much repeats every `STRIDE` px over `CELLS` periods, relative to what texture of any other kind would leave.
+
+    That is the energy near multiples of 1 / STRIDE cycle a pixel, where the upsampling leaves its mark: a weave in flat
+    areas. Slopes and slower are taken out first; noise gives about 1, a perfect weave CELLS squared. Relative, since a
+    faint weave is seen where there is little else. painted: (B, 3, H, W), sides multiples of STRIDE.
+    """
+    slow = F.avg_pool2d(F.pad(painted, (2,) * 4, mode="reflect"), 5, stride=1)
+    texture = painted - slow
+    folded = F.avg_pool2d(F.pixel_unshuffle(texture, STRIDE), CELLS, stride=CELLS // 2)
+    energy = texture.square().mean((1, 2, 3)) / CELLS**2
+    return (folded.square().mean((1, 2, 3)) / (energy + UNSEEN)).mean()

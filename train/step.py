@@ -9,7 +9,7 @@ from multistyle.network import StyleNetwork, conditional_instance_norm
 
 from .config import TrainConfig
 from .objective import Losses, Objective
-from .regularizers import SpikeMeter, shift_loss
+from .regularizers import SpikeMeter, shift_loss, weave_loss
 
 
 class StepLoss(nn.Module):
@@ -35,6 +35,8 @@ class StepLoss(nn.Module):
             painted = self.network(photos, blend, meter if config.spike_weight else conditional_instance_norm)
         losses = Losses(*(loss.mean() for loss in self.objective(painted, photos, blend)))
         total = losses.total + config.spike_weight * meter.penalty
+        if config.weave_weight:
+            total = total + config.weave_weight * weave_loss(painted.float())
         rows = slice(first % 2, None, 2)  # every second row of the batch is enough, and costs a second pass
         if config.shift_weight and len(photos[rows]):
             with torch.autocast(photos.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
