@@ -13,7 +13,6 @@ Deterministic. Each film is made from one photo, painted frame by frame and by `
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -24,10 +23,11 @@ import torch.nn.functional as F
 import typer
 from torch import Tensor
 
-from multistyle.errors import MultistyleError
 from multistyle.image import read_image, resize_image
 from multistyle.steady import Steady
 from multistyle.stylize import Stylizer, load_stylizer
+
+from .command import run
 
 HEIGHT, WIDTH, FRAMES, RATE = 192, 256, 12, 25  # px, px, frames, frames a second
 MARGIN = 24  # px between the photo's border and the first frame
@@ -137,8 +137,4 @@ def gradient(film: list[Tensor]) -> float:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except MultistyleError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from error
+    run(main)

@@ -93,6 +93,11 @@ def root() -> Path:
     return Path(__file__).parents[1]
 
 
+def tells_memory(device: torch.device) -> bool:
+    """Whether `peak_memory` can be measured here."""
+    return device.type == "cuda" or Path("/proc/self/clear_refs").exists()
+
+
 def peak_memory(name: str, device: str, size: int, weights: str, precision: str) -> int:
     """Bytes at the peak of one picture of size x size px, above those of a loaded network, in a process of its own.
 

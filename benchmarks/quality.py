@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -27,6 +25,7 @@ import torch
 import typer
 from torch import Tensor
 
+from multistyle.atomic import check_place
 from multistyle.errors import MultistyleError
 from multistyle.stylize import Stylizer
 from multistyle.weights import default_weights, load_weights
@@ -38,6 +37,7 @@ from train.losses import Grams
 from train.objective import Objective
 from train.progress import say
 
+from .command import commit, run, write_results
 from .metrics import border_score, grid_score, layer_normalised, monotonic_steps, nearest_target, shares
 
 SIZE = 256
@@ -188,6 +188,8 @@ def main(
     chosen = metrics.split(",")
     if unknown := [name for name in chosen if name not in METRICS]:
         raise MultistyleError(f"unknown metric {unknown[0]!r}; known: {', '.join(METRICS)}")
+    if output is not None:
+        check_place(output)
     file = weights or default_weights()
     bench = make_bench(file, photos, styles, features or [], count)
     results = {name: METRICS[name](bench) for name in chosen}
@@ -200,13 +202,7 @@ def main(
         "torch": torch.__version__,
     }
     if output is not None:
-        output.write_text(json.dumps(facts | {"results": results}, indent=1) + "\n")
-
-
-def commit() -> str:
-    """The checkout's commit."""
-    command = ["git", "rev-parse", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
+        write_results(output, facts | {"results": results})
 
 
 def make_bench(file: Path, photos: list[Path], styles: Path, features: list[Path], count: int) -> Bench:
@@ -250,8 +246,4 @@ def progress(items: Iterable[Any], title: str) -> Iterator[Any]:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except MultistyleError as error:
-        say(f"error: {error}")
-        raise SystemExit(1) from error
+    run(main)

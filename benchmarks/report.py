@@ -15,8 +15,8 @@ import typer
 
 from multistyle.atomic import atomic
 from multistyle.errors import MultistyleError
-from train.progress import say
 
+from .command import run
 from .contenders import PEER
 
 README = Path(__file__).parents[1] / "README.md"
@@ -83,12 +83,13 @@ def cost_table(devices: list[dict[str, Any]]) -> str:
     ]
     rows = []
     for device in devices:
-        memory, blends, files, start = (device[key] for key in ("memory", "blends", "files", "start-up"))
+        blends, files, start = (device[key] for key in ("blends", "files", "start-up"))
+        memory = device.get("memory")  # not every system tells
         parts = sum(start[part] for part in ("torch", "multistyle", "weights", "first picture"))
         rows.append(
             [
                 device["name"],
-                f"{memory['multistyle'] / memory[PEER]:.2f}",
+                f"{memory['multistyle'] / memory[PEER]:.2f}" if memory else "not told",
                 f"{blends['1 style']['speed'] / blends['all styles']['speed']:.2f}",
                 f"{blends['32 rows']['speed'] / blends['1024 rows']['speed']:.2f}",
                 f"{1 / files['file to file']['speed']:.2f}",
@@ -136,8 +137,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except MultistyleError as error:
-        say(f"error: {error}")
-        raise SystemExit(1) from error
+    run(main)

@@ -14,7 +14,6 @@ Deterministic. The networks stay in the folder of --work, so that the same comma
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ import torch
 import typer
 from torch import Tensor
 
+from multistyle.atomic import check_place
 from multistyle.device import choose_device
 from multistyle.errors import MultistyleError
 from multistyle.network import PHOTO
@@ -39,7 +39,8 @@ from train.objective import Losses, Objective
 from train.progress import say
 from train.trainer import Trainer
 
-from .quality import commit, table
+from .command import commit, run, write_results
+from .quality import table
 
 PUBLISHED = {"content": "+8.7 +- 3.9 %", "style": "-8.9 +- 16.5 %", "adding": "5,000 steps against 40,000"}
 
@@ -111,6 +112,18 @@ class Study:
         found = learn(RowTrainer(self.config, network, row, objective), batches, self.judges, self.config.steps)
         return {evaluation.steps: evaluation.total for evaluation in found}
 
+    def compare(self, entries: Sequence[Style], paintings: Sequence[Tensor], painters: int) -> dict[str, Any]:
+        """Both measurements: the first `painters` of the entries share a network, the others are added to it."""
+        shared = self.train("shared", entries[:painters], paintings[:painters])
+        single = {}
+        for entry, painting in zip(entries[:painters], paintings):
+            single |= self.losses(self.train(f"alone-{entry.name}", [entry], [painting]))
+        adding = {}
+        for entry, painting in zip(entries[painters:], paintings[painters:]):
+            alone = self.train_watched(f"alone-{entry.name}", entry, painting)
+            adding[entry.name] = compare_steps(self.added(shared, painting), alone)
+        return {"sharing": compare_losses(self.losses(shared), single), "adding": adding}
+
 
 def compare_losses(shared: dict[str, Any], single: dict[str, Any]) -> dict[str, Any]:
     """The relative difference (shared - single) / single of the losses of each painter, with mean and deviation."""
@@ -149,22 +162,15 @@ def main(
     entries, paintings = read_paintings(styles, recipe.styles, recipe.style_size)
     if len(entries) < painters + added:
         raise MultistyleError(f"{len(entries)} paintings are too few for {painters} painters and {added} to add")
-    work.mkdir(parents=True, exist_ok=True)
-    study = Study(
-        recipe,
-        load_loss_network(features or [], recipe.loss_network, recipe.pooling),
-        Photos(photos, recipe.photo_size),
-        work,
-        place,
-    )
-    shared = study.train("shared", entries[:painters], paintings[:painters])
-    single = {}
-    for entry, painting in zip(entries[:painters], paintings):
-        single |= study.losses(study.train(f"alone-{entry.name}", [entry], [painting]))
-    results: dict[str, Any] = {"sharing": compare_losses(study.losses(shared), single), "adding": {}}
-    for entry, painting in zip(entries[painters : painters + added], paintings[painters:]):
-        alone = study.train_watched(f"alone-{entry.name}", entry, painting)
-        results["adding"][entry.name] = compare_steps(study.added(shared, painting), alone)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MultistyleError(f"cannot make the folder {work}: {error.strerror}") from error
+    if output is not None:
+        check_place(output)
+    loss_network = load_loss_network(features or [], recipe.loss_network, recipe.pooling)
+    study = Study(recipe, loss_network, Photos(photos, recipe.photo_size), work, place)
+    results = study.compare(entries[: painters + added], paintings, painters)
     for line in table(results):
         print(line)
     facts = {
@@ -175,15 +181,8 @@ def main(
         "published": PUBLISHED,
     }
     if output is not None:
-        output.write_text(json.dumps(facts | {"results": results}, indent=1) + "\n")
+        write_results(output, facts | {"results": results})
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except MultistyleError as error:
-        say(f"error: {error}")
-        raise SystemExit(1) from error
-    except KeyboardInterrupt:
-        say("stopped; the same command goes on from here")
-        raise SystemExit(130) from None
+    run(main, "stopped; the same command goes on from here")

@@ -19,7 +19,6 @@ turn's ratio. Paintings are checked to be finite, and ours to be those of the pl
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -29,16 +28,17 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from multistyle.atomic import check_place
 from multistyle.device import choose_device, choose_precision
 from multistyle.errors import MultistyleError
 from multistyle.stylize import Stylizer
 from multistyle.weights import default_weights, load_weights
 from train.progress import say
 
+from .command import commit, run, write_results
 from .contenders import PEER, Contender, blends, disk, names
 from .machine import counted, describe, floor, limits
-from .processes import Remote, peak_memory, start_up, together
-from .quality import commit
+from .processes import Remote, peak_memory, start_up, tells_memory, together
 
 TURNS = 7
 MEMORY_SIZE = 1024  # px
@@ -93,10 +93,11 @@ def measure_device(name: str, sizes: list[int], batches: list[int], precision: s
     ]
     result["blends"] = take_turns(blends(stylizer, device, sizes[len(sizes) // 2]), device)
     result["files"] = take_turns(disk(stylizer, device, sizes[len(sizes) // 2]), device)
-    say("memory")
-    result["memory"] = {
-        each: peak_memory(each, name, MEMORY_SIZE, str(weights), precision) for each in (PEER, "multistyle")
-    }
+    if tells_memory(device):
+        say("memory")
+        result["memory"] = {
+            each: peak_memory(each, name, MEMORY_SIZE, str(weights), precision) for each in (PEER, "multistyle")
+        }
     say("start-up")
     result["start-up"] = start_up(name, str(weights), precision)
     return result
@@ -117,6 +118,8 @@ def main(
     wanted = numbers(sizes, "sizes")
     if any(size % 4 or size < 64 for size in wanted):
         raise MultistyleError(f"sizes are multiples of 4 px, 64 or more, not {sizes}")
+    if output is not None:
+        check_place(output)
     file = weights or default_weights()
     found = []
     for name in places:
@@ -126,7 +129,7 @@ def main(
     if len(places) > 1:
         facts["together"] = together(places, max(wanted), max(batches), str(file), precision)
     if output is not None:
-        output.write_text(json.dumps(facts, indent=1) + "\n")
+        write_results(output, facts)
         say(f"python -m benchmarks.report {output}")
 
 
@@ -146,8 +149,4 @@ def numbers(text: str, what: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except MultistyleError as error:
-        say(f"error: {error}")
-        raise SystemExit(1) from error
+    run(main)

@@ -18,10 +18,11 @@ from typing import Annotated
 import torch
 import typer
 
-from multistyle.errors import MultistyleError
 from multistyle.image import read_image, resize_image, write_image
 from multistyle.render import Render, paint_file
 from multistyle.stylize import load_stylizer
+
+from .command import run
 
 TILE = "1024"
 
@@ -101,8 +102,4 @@ def peak_memory() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except MultistyleError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from error
+    run(main)
