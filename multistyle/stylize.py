@@ -112,8 +112,7 @@ class Stylizer:
         height, width = images.shape[2:]
         images = pad_to_grid(images.to(self.device, torch.float32)).contiguous(memory_format=torch.channels_last)
         weights = pad_to_grid(weights) if weights.ndim == 4 else weights
-        flat = bool((images == images[..., :1, :1]).all())  # of one colour; half precision's rounding would be seen
-        half = self.precision != torch.float32 and not flat
+        half = self.precision != torch.float32 and not _any_flat(images)  # in half precision rounding would be seen
         try:
             with torch.autocast(self.device.type, self.precision if half else None, enabled=half):
                 painted, statistics = self.inference(images, weights.to(self.device), *self._carried(carry))
@@ -165,6 +164,11 @@ class Stylizer:
         start, end = self.blend(a), self.blend(b)
         shares = torch.linspace(0, 1, steps).tolist()
         return (self(photo, (1 - share) * start + share * end) for share in shares)
+
+
+def _any_flat(images: Tensor) -> bool:
+    """Whether one of the images (B, 3, H, W) is of one colour."""
+    return bool((images == images[..., :1, :1]).flatten(1).all(1).any())
 
 
 def fit_field(field: Tensor, height: int, width: int) -> Tensor:
