@@ -24,7 +24,8 @@ from .data import PICTURES, Batches, DataError, read_painting, step_seed
 from .evaluation import mean_losses
 from .losses import Grams
 from .objective import Losses, Objective
-from .regularizers import SpikeMeter, draw_offset, shift_loss, weave_loss
+from .regularizers import draw_offset
+from .step import StepLoss
 
 LEARNING_RATE = 0.05  # thirty times what convolutions bear
 FALL = 4.0  # the learning rate is divided by it when nothing more is gained
@@ -103,6 +104,7 @@ class RowTrainer:
         self.config, self.network, self.objective = config, network.requires_grad_(False), objective
         self.row, self.best = nn.Parameter(row.detach().clone()), row.detach().clone()
         self.record: Evaluation | None = None
+        self.loss = StepLoss(self.paint, objective, config)
         self.done = 0
         self.restart(LEARNING_RATE)
 
@@ -118,17 +120,12 @@ class RowTrainer:
 
     def step(self, photos: Tensor) -> None:
         """One step of the optimizer on photos (B, 3, crop, crop)."""
-        config, meter = self.config, SpikeMeter(self.config.crop)
-        draws = torch.Generator().manual_seed(step_seed(config.seed, self.done, 1))
+        draws = torch.Generator().manual_seed(step_seed(self.config.seed, self.done, 1))
         blend = draw_strengths(len(photos), draws).to(photos.device)
-        painted = self.paint(photos, blend, meter)
-        total = self.objective(painted, photos, blend).total.mean()
-        half = (len(photos) + 1) // 2
-        drift = shift_loss(self.paint, photos[:half], blend[:half], painted[:half], draw_offset(draws))
+        total, _ = self.loss(photos, blend, 0, draw_offset(draws))
         self.optimizer.zero_grad()
-        total = total + config.spike_weight * meter.penalty + config.shift_weight * drift
-        (total + config.weave_weight * weave_loss(painted)).backward()
-        nn.utils.clip_grad_norm_([self.row], config.clip)
+        total.backward()
+        nn.utils.clip_grad_norm_([self.row], self.config.clip)
         self.optimizer.step()
         self.done += 1
 

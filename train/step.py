@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from multistyle.network import StyleNetwork, conditional_instance_norm
+from multistyle.network import conditional_instance_norm
 
 from .config import TrainConfig
 from .objective import Losses, Objective
@@ -19,7 +21,7 @@ class StepLoss(nn.Module):
     and one back where the network itself is run twice.
     """
 
-    def __init__(self, network: StyleNetwork, objective: Objective, config: TrainConfig) -> None:
+    def __init__(self, network: Callable[..., Tensor], objective: Objective, config: TrainConfig) -> None:
         super().__init__()
         self.network, self.objective, self.config = network, objective, config
 
