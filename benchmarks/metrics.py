@@ -70,12 +70,21 @@ def grid_score(image: Tensor) -> float:
     return float((torch.stack(peaks).mean() + FLOOR) / (torch.stack(around).mean() + FLOOR))
 
 
-def border_score(image: Tensor) -> float:
-    """Mean gradient of the luminance of (3, H, W) in the outer 16 px over that of the interior: 1 is no frame."""
+def border_score(painted: Tensor, inside: Tensor) -> float:
+    """Mean gradient of the luminance in the outer 16 px of (3, H, W) over that of the same pixels `inside`, (3, H, W).
+
+    `inside` shows them away from any border: cut out of the painting of a larger picture, painted with the same
+    statistics. 1 is no frame. (A painting's border against its own interior says as much of the photo, whose subject is
+    in the middle, as of the painter.)
+    """
+    return float((_border_gradient(painted) + 1e-4) / (_border_gradient(inside) + 1e-4))
+
+
+def _border_gradient(image: Tensor) -> Tensor:
     grey = luminance(image)
     gradient = torch.zeros_like(grey)
     gradient[1:] += grey.diff(dim=0).abs()
     gradient[:, 1:] += grey.diff(dim=1).abs()
-    inside = torch.zeros_like(grey, dtype=torch.bool)
-    inside[BORDER:-BORDER, BORDER:-BORDER] = True
-    return float((gradient[~inside].mean() + 1e-4) / (gradient[inside].mean() + 1e-4))
+    border = torch.ones_like(grey, dtype=torch.bool)
+    border[BORDER:-BORDER, BORDER:-BORDER] = False
+    return gradient[border].mean()

@@ -6,7 +6,8 @@ model was trained with (read from its header):
 - losses: mean content and style loss of one pass, for each painter
 - separation: the share of (photo, painter) pairs whose Grams are nearest to their own painter's
 - calibration: |share obtained - weight asked| over pairs, triples and strengths, and how monotonic the steps are
-- artifacts: grid and border scores of the paintings over those of the photos, and the grid score of flat fields
+- artifacts: grid scores of the paintings over those of the photos, and of flat fields; border scores of the middles of
+  photos, painted as pictures of their own, over the same middles of the whole paintings
 - stability: change of the output over change of the input, for a shift by one pixel and for noise of 2 grey levels
 - optimum: the L-BFGS iteration (from the photo, on the same objective) that first reaches the one pass
 """
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from multistyle.atomic import check_place
 from multistyle.errors import MultistyleError
-from multistyle.stylize import Stylizer
+from multistyle.stylize import Carry, Stylizer
 from multistyle.weights import default_weights, load_weights
 from train.config import TrainConfig
 from train.data import Photos, read_paintings
@@ -117,16 +118,25 @@ class Bench:
         return torch.stack(errors), mean(monotonic)
 
     def artifacts(self) -> dict[str, Any]:
-        """Grid and border scores: paintings over photos (mean ratio), and the grid score of flat fields."""
-        grids, borders, flats = [], [], []
+        """Grid scores, the mean over paintings over that of the photos; of flat fields; mean border score.
+
+        Means are divided, not ratios averaged: a photo that happens to have next to none would outweigh all others.
+        """
+        rows, borders, flats = {}, [], []
         fields = torch.tensor([0.1, 0.5, 0.9])[:, None, None, None].expand(-1, 3, SIZE, SIZE)
+        plain = mean(grid_score(photo) for photo in self.photos)
         for name in progress(self.painters, "artifacts"):
-            for photo in self.photos:
-                painted = self.stylizer(photo, name)
-                grids.append(grid_score(painted) / grid_score(photo))
-                borders.append(border_score(painted) / border_score(photo))
+            rows[name] = mean(grid_score(self.stylizer(photo, name)) for photo in self.photos) / plain
+            borders += [self._border(photo, name) for photo in self.photos]
             flats += [grid_score(self.stylizer(field, name)) for field in fields]
-        return {"grid": mean(grids), "grid of flat fields": mean(flats), "border": mean(borders)}
+        found = {"grid": mean(rows.values()), "grid of flat fields": mean(flats), "border": mean(borders)}
+        return found | {"worst painter": max(rows.values()), "grids of painters": rows}
+
+    def _border(self, photo: Tensor, name: str) -> float:
+        """The border score of a painting of the middle, against the middle of the whole's painting."""
+        whole, middle = Carry(), slice(SIZE // 4, -SIZE // 4)
+        inside = self.stylizer(photo, name, carry=whole)[:, middle, middle]
+        return border_score(self.stylizer(photo[:, middle, middle], name, carry=Carry(0.0, whole.statistics)), inside)
 
     def stability(self) -> dict[str, float]:
         """Mean change of the painting over mean change of the photo."""

@@ -49,9 +49,11 @@ def test_grid_score_sees_a_grid_of_4_px_and_of_2_px_and_nothing_in_noise():
     assert grid_score(faint) < 1.5, "what 8 bits cannot show is no grid"
 
 
-def test_border_score_sees_a_frame():
+def test_border_score_sees_a_frame_and_not_what_the_picture_has_there():
     noise = torch.rand(3, 96, 96)
-    assert border_score(noise) == pytest.approx(1, abs=0.05)
-    framed = noise.clone()
-    framed[:, 16:-16, 16:-16] = 0.5 + 0.5 * (noise[:, 16:-16, 16:-16] - 0.5)
-    assert border_score(framed) == pytest.approx(2, abs=0.3)
+    noise[:, :, 50:] *= 0.1
+    assert border_score(noise, noise) == 1
+    framed = 0.5 + 0.5 * (noise - 0.5)
+    framed[:, 16:-16, 16:-16] = 0
+    assert border_score(framed, noise) == pytest.approx(0.5, abs=0.15), "what lies inside, and its edge, hardly counts"
+    assert border_score(noise.clamp(0.4, 0.6), noise) < 1 < border_score(noise, noise.clamp(0.4, 0.6))
