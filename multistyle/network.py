@@ -8,7 +8,8 @@ Departures from the paper, each on purpose:
 - A reserved style, row `PHOTO` of the table, returns the picture itself; see `StyleNetwork.forward`.
 - Scales and shifts of all normalizations of one style are one row of one table, so that a blend is one matrix
   product whatever the number of styles.
-- Any size from 1 x 1 up: the image is padded to the stride's grid and cropped back.
+- Any size from 1 x 1 up: the image is padded to the stride's grid and cropped back, with `FRAME` px more on every side.
+  Within some 4 px of an edge, where every layer's features mirror themselves, texture comes out softer than inside.
 - The upsampling may be bilinear: nearest-neighbour leaves copies of the picture's frequencies around multiples of 1/4
   cycle a pixel, which show as a weave; bilinear attenuates them twice as strongly (in decibels), and is as fast.
 """
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 
 PHOTO = 0  # the table's row of the reserved style "photo"
 STRIDE = 4  # two convolutions of stride 2
+FRAME = STRIDE  # px mirrored around every picture, painted and cut off
 MINIMUM = 8  # px; below it, reflection padding inside the network would be wider than its features
 EPSILON = 1e-5
 FLAT = 1e-6  # variance; trained channels have 0.02 and more
@@ -182,7 +184,7 @@ class StyleNetwork(nn.Module):
             photo, padded_blend = blend[:, PHOTO, None, None, None], blend
         else:
             photo, padded_blend = blend[:, PHOTO, None], pad_to_grid(blend)
-        painted = self.paint(pad_to_grid(image), padded_blend, norm)[..., :height, :width]
+        painted = cut_from_grid(self.paint(pad_to_grid(image), padded_blend, norm), height, width)
         photo = photo.to(image.dtype)
         return photo * image + (1 - photo) * painted.to(image.dtype)
 
@@ -222,19 +224,22 @@ def _mix(blend: Tensor, table: Tensor) -> Tensor:
 
 
 def pad_to_grid(image: Tensor) -> Tensor:
-    """Pad (..., H, W) below and on the right to multiples of `STRIDE`, `MINIMUM` at least.
+    """Pad (..., H, W) by `FRAME` on every side, and below and on the right to multiples of `STRIDE`.
 
     By reflection as far as the picture reaches, then by replication, so that even one pixel works.
     """
     for dim in (-2, -1):
-        index = grid_index(image.shape[dim])
-        if len(index) > image.shape[dim]:
-            image = image.index_select(dim, index.to(image.device))
+        image = image.index_select(dim, grid_index(image.shape[dim]).to(image.device))
     return image
 
 
+def cut_from_grid(painted: Tensor, height: int, width: int) -> Tensor:
+    """The picture of height x width px in what was painted of its padding by `pad_to_grid`."""
+    return painted[..., FRAME : FRAME + height, FRAME : FRAME + width]
+
+
 def grid_index(side: int) -> Tensor:
-    """The pixel that each pixel of a padded side shows: 0, 1, .. side - 1, then back; as `pad_to_grid` describes."""
-    padded = torch.sym_max(MINIMUM, (side + STRIDE - 1) // STRIDE * STRIDE)
-    place = torch.arange(padded)
+    """The pixel that each pixel of a padded side shows: .. 2, 1, 0, 1, .. side - 1, then back; see `pad_to_grid`."""
+    padded = (side + STRIDE - 1) // STRIDE * STRIDE + 2 * FRAME
+    place = (torch.arange(padded) - FRAME).abs()
     return torch.minimum(place, 2 * side - 2 - place).clamp_min(0)

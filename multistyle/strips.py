@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .blend import Regions
-from .network import PHOTO, STRIDE, StyleNetwork, grid_index, modulate, moments
+from .network import FRAME, PHOTO, STRIDE, StyleNetwork, grid_index, modulate, moments
 
 MARGIN = 4  # rows of quarter size; stem, head (15 px at most) and the convolutions between reach no further
 ESTIMATE_SIZE = 1024  # px, longer side of the reduced picture
@@ -186,8 +186,9 @@ class StripPainter:
     def _put(self, output: Tensor, painted: Tensor, field: Tensor, start: int, stop: int) -> None:
         photo = field[:, PHOTO, None] if field.ndim == 4 else field[:, PHOTO, None, None, None]
         mixed = (photo * self.photo(start, stop) + (1 - photo) * painted).clamp_(0, 1)[0]
-        rows = output[:, STRIDE * start : STRIDE * stop]
-        mixed = mixed[:, : rows.shape[1], : rows.shape[2]]
+        top = STRIDE * start - FRAME
+        rows = output[:, max(0, top) : max(0, STRIDE * stop - FRAME)]
+        mixed = mixed[:, max(0, -top) :][:, : rows.shape[1], FRAME : FRAME + rows.shape[2]]
         rows.copy_(mixed.mul(255).round() if output.dtype == torch.uint8 else mixed)
 
     def exact(self, output: Tensor) -> Iterator[None]:

@@ -16,7 +16,7 @@ from .device import choose_device, choose_precision, keep_freed_memory
 from .errors import MultistyleError
 from .image import check_image
 from .inference import InferenceNetwork
-from .network import PHOTO, pad_to_grid
+from .network import PHOTO, cut_from_grid, pad_to_grid
 from .weights import Model, Style, load_weights
 
 
@@ -120,7 +120,7 @@ class Stylizer:
             raise self._explain(error, height, width) from error
         if carry is not None:
             carry.statistics = statistics
-        return painted[..., :height, :width].clamp_(0, 1)
+        return cut_from_grid(painted, height, width).clamp(0, 1)
 
     def _carried(self, carry: Carry | None) -> tuple[Tensor, Tensor] | tuple[()]:
         if carry is None:
