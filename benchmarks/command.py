@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,36 @@ def commit() -> str:
     return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
 
 
+def make_folder(folder: Path) -> None:
+    """Make `folder` where it is not there. Raises `MultistyleError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MultistyleError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
 def write_results(file: Path, results: dict[str, Any]) -> None:
     """Write `results` as JSON; the place is to be checked (`check_place`) before the work begins."""
     with atomic(file) as temporary:
         temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def print_table(results: dict[str, Any], indent: str = "") -> None:
+    """Print the numbers as text, one a line, nested ones indented."""
+    for name, value in results.items():
+        if isinstance(value, dict):
+            print(f"{indent}{name}")
+            print_table(value, indent + "  ")
+        elif isinstance(value, list):
+            for row in value:
+                print(f"{indent}  {'  '.join(f'{v:.3f}' if isinstance(v, float) else str(v) for v in row.values())}")
+        else:
+            print(f"{indent}{name:24} {value:.4f}")
+
+
+def progress(items: Iterable[Any], title: str) -> Iterator[Any]:
+    """Go through the items, saying how far on standard error."""
+    items = list(items)
+    for number, item in enumerate(items, start=1):
+        say(f"{title} {number}/{len(items)}", end="\r" if sys.stderr.isatty() and number < len(items) else "\n")
+        yield item

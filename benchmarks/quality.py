@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import mean
 from typing import Annotated, Any
@@ -36,9 +35,8 @@ from train.features import load_loss_network
 from train.gatys import optimise
 from train.losses import Grams
 from train.objective import Objective
-from train.progress import say
 
-from .command import commit, run, write_results
+from .command import commit, print_table, progress, run, write_results
 from .metrics import border_score, grid_score, layer_normalised, monotonic_steps, nearest_target, shares
 
 SIZE = 256
@@ -203,8 +201,7 @@ def main(
     file = weights or default_weights()
     bench = make_bench(file, photos, styles, features or [], count)
     results = {name: METRICS[name](bench) for name in chosen}
-    for line in table(results):
-        print(line)
+    print_table(results)
     facts = {
         "commit": commit(),
         "weights": {"name": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()},
@@ -222,8 +219,13 @@ def make_bench(file: Path, photos: list[Path], styles: Path, features: list[Path
     stylizer = Stylizer(model, "cpu", "float32")
     _, paintings = read_paintings(styles, stylizer.names[1:], config.style_size)
     objective = Objective(config, load_loss_network(features, config.loss_network, config.pooling), paintings)
+    return Bench(stylizer, objective, read_judges(photos, count))
+
+
+def read_judges(photos: list[Path], count: int) -> Tensor:
+    """The central squares (P, 3, 256, 256) of the first photos, `count` at most."""
     pictures = Photos(photos, SIZE)
-    return Bench(stylizer, objective, torch.stack([centre(pictures[i]) for i in range(min(count, len(pictures)))]))
+    return torch.stack([centre(pictures[i]) for i in range(min(count, len(pictures)))])
 
 
 def centre(photo: Tensor) -> Tensor:
@@ -232,27 +234,6 @@ def centre(photo: Tensor) -> Tensor:
         raise MultistyleError(f"a photo to judge by has at least {SIZE} px a side, not {tuple(photo.shape[1:])}")
     top, left = ((side - SIZE) // 2 for side in photo.shape[1:])
     return photo[:, top : top + SIZE, left : left + SIZE].float() / 255
-
-
-def table(results: dict[str, Any], indent: str = "") -> Iterator[str]:
-    """The numbers as text, one a line, nested ones indented."""
-    for name, value in results.items():
-        if isinstance(value, dict):
-            yield f"{indent}{name}"
-            yield from table(value, indent + "  ")
-        elif isinstance(value, list):
-            for row in value:
-                yield f"{indent}  {'  '.join(f'{v:.3f}' if isinstance(v, float) else str(v) for v in row.values())}"
-        else:
-            yield f"{indent}{name:24} {value:.4f}"
-
-
-def progress(items: Iterable[Any], title: str) -> Iterator[Any]:
-    """Go through the items, saying how far on standard error."""
-    items = list(items)
-    for number, item in enumerate(items, start=1):
-        say(f"{title} {number}/{len(items)}", end="\r" if sys.stderr.isatty() and number < len(items) else "\n")
-        yield item
 
 
 if __name__ == "__main__":

@@ -39,8 +39,7 @@ from train.objective import Losses, Objective
 from train.progress import say
 from train.trainer import Trainer
 
-from .command import commit, run, write_results
-from .quality import table
+from .command import commit, make_folder, print_table, run, write_results
 
 PUBLISHED = {"content": "+8.7 +- 3.9 %", "style": "-8.9 +- 16.5 %", "adding": "5,000 steps against 40,000"}
 
@@ -162,17 +161,13 @@ def main(
     entries, paintings = read_paintings(styles, recipe.styles, recipe.style_size)
     if len(entries) < painters + added:
         raise MultistyleError(f"{len(entries)} paintings are too few for {painters} painters and {added} to add")
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MultistyleError(f"cannot make the folder {work}: {error.strerror}") from error
+    make_folder(work)
     if output is not None:
         check_place(output)
     loss_network = load_loss_network(features or [], recipe.loss_network, recipe.pooling)
     study = Study(recipe, loss_network, Photos(photos, recipe.photo_size), work, place)
     results = study.compare(entries[: painters + added], paintings, painters)
-    for line in table(results):
-        print(line)
+    print_table(results)
     facts = {
         "commit": commit(),
         "torch": torch.__version__,

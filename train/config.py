@@ -39,8 +39,8 @@ class TrainConfig:
     float32. blends: "mixed" over the simplex, or a "single" painter for each sample.
 
     The loss is content + style_weight * style + variation_weight * total variation, with the layers named, plus
-    spike_weight, shift_weight and weave_weight times the regularizers of those names. loss_network, pooling: "vgg19" or "vgg16",
-    with "max" or "average" pooling. error: "relative" to the target or "absolute" (losses.py).
+    spike_weight, shift_weight and weave_weight times the regularizers of those names. loss_network, pooling: "vgg19" or
+    "vgg16", with "max" or "average" pooling. error: "relative" to the target or "absolute" (losses.py).
 
     widths, blocks, stem, head, upsampling: of the network (`NetworkConfig`). channels_last: memory format; faster on
     most machines. checkpoint_minutes, preview_steps: how often state is saved and a sheet of previews drawn.
