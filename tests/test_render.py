@@ -36,7 +36,7 @@ def test_tiled_and_whole_files_are_within_a_grey_level(stylizer, photo, tmp_path
     tiled = painted(stylizer, photo, tmp_path, blend=regions, tile="64", keep_colors=keep, size=size)
     assert max(whole.shape) == (size or 140)
     difference = (whole - tiled).abs()
-    most = 2.1 if keep else 1.1  # one of rounding to bytes; with colours, one where the search for chroma ends a step off
+    most = 2.1 if keep else 1.1  # one of rounding; with colours, one where the search for chroma ends a step off
     assert difference.max() <= most / 255 and difference.mean() < 0.1 / 255
 
 
