@@ -6,8 +6,9 @@ model was trained with (read from its header):
 - losses: mean content and style loss of one pass, for each painter
 - separation: the share of (photo, painter) pairs whose Grams are nearest to their own painter's
 - calibration: |share obtained - weight asked| over pairs, triples and strengths, and how monotonic the steps are
-- artifacts: grid scores of the paintings over those of the photos, and of flat fields; border scores of the middles of
-  photos, painted as pictures of their own, over the same middles of the whole paintings
+- artifacts: grid scores of the paintings over those of the photos, and of flat fields; the same of hatching at any
+  frequency (`hatch_loss`); border scores of the middles of photos, painted as pictures of their own, over the same
+  middles of the whole paintings
 - stability: change of the output over change of the input, for a shift by one pixel and for noise of 2 grey levels
 - optimum: the L-BFGS iteration (from the photo, on the same objective) that first reaches the one pass
 """
@@ -35,6 +36,7 @@ from train.features import load_loss_network
 from train.gatys import optimise
 from train.losses import Grams
 from train.objective import Objective
+from train.regularizers import hatch_loss
 
 from .command import commit, print_table, progress, run, write_results
 from .metrics import border_score, grid_score, layer_normalised, monotonic_steps, nearest_target, shares
@@ -116,19 +118,21 @@ class Bench:
         return torch.stack(errors), mean(monotonic)
 
     def artifacts(self) -> dict[str, Any]:
-        """Grid scores, the mean over paintings over that of the photos; of flat fields; mean border score.
+        """Grid scores, the mean over paintings over that of the photos; of flat fields; hatching; mean border score.
 
         Means are divided, not ratios averaged: a photo that happens to have next to none would outweigh all others.
         """
-        rows, borders, flats = {}, [], []
+        rows, hatches, borders, flats = {}, [], [], []
         fields = torch.tensor([0.1, 0.5, 0.9])[:, None, None, None].expand(-1, 3, SIZE, SIZE)
-        plain = mean(grid_score(photo) for photo in self.photos)
+        plain, unpainted = mean(map(grid_score, self.photos)), hatch_loss(self.photos).item()
         for name in progress(self.painters, "artifacts"):
-            rows[name] = mean(grid_score(self.stylizer(photo, name)) for photo in self.photos) / plain
+            painted = [self.stylizer(photo, name) for photo in self.photos]
+            rows[name] = mean(map(grid_score, painted)) / plain
+            hatches.append(hatch_loss(torch.stack(painted)).item() / unpainted)
             borders += [self._border(photo, name) for photo in self.photos]
             flats += [grid_score(self.stylizer(field, name)) for field in fields]
-        found = {"grid": mean(rows.values()), "grid of flat fields": mean(flats), "border": mean(borders)}
-        return found | {"worst painter": max(rows.values()), "grids of painters": rows}
+        found = {"grid": mean(rows.values()), "grid of flat fields": mean(flats), "worst painter": max(rows.values())}
+        return found | {"hatch": mean(hatches), "border": mean(borders), "grids of painters": rows}
 
     def _border(self, photo: Tensor, name: str) -> float:
         """The border score of a painting of the middle, against the middle of the whole's painting."""

@@ -104,7 +104,7 @@ def test_parts_of_a_batch_add_up_to_it(material, monkeypatch, batch, accumulate)
     parted_losses, parted = gradients(material, replace(config, accumulate=accumulate), photos)
     torch.testing.assert_close(parted_losses, losses)
     torch.testing.assert_close(parted, whole, rtol=1e-3, atol=1e-4)
-    for left_out in ("spike_weight", "shift_weight", "weave_weight"):
+    for left_out in ("spike_weight", "shift_weight", "weave_weight", "hatch_weight"):
         other = gradients(material, replace(config, **{left_out: 0.0}), photos)[1]
         assert not all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(other, whole)), left_out
 

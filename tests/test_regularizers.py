@@ -1,7 +1,8 @@
+import pytest
 import torch
 
 from multistyle.network import conditional_instance_norm
-from train.regularizers import CELLS, SpikeMeter, draw_offset, shift_loss, weave_loss
+from train.regularizers import CELLS, SpikeMeter, draw_offset, hatch_loss, shift_loss, weave_loss
 
 
 def test_a_spike_below_full_size_is_measured_and_the_norm_is_the_norm():
@@ -46,3 +47,23 @@ def test_noise_weaves_once_a_perfect_weave_fully_and_other_periods_hardly():
     off_grid = torch.zeros(1, 3, 126, 126)
     off_grid[..., ::7] = 0.2
     assert weave_loss(off_grid[..., :124, :124]) < 5, "another period is no weave"
+
+
+@pytest.mark.parametrize("down, right", [(0.17, 0.055), (0.33, -0.05), (0.25, 0.0)])
+def test_hatching_is_seen_at_any_frequency_however_faint_and_noise_edges_and_strokes_are_none(down, right):
+    rows, columns = torch.arange(176.0)[:, None], torch.arange(176.0)
+    hatching = torch.sin(2 * torch.pi * (down * rows + right * columns)).expand(1, 3, -1, -1)
+    noise = 0.5 + 0.01 * torch.randn(1, 3, 176, 176)
+    assert hatch_loss(noise) == pytest.approx(1, abs=0.05)
+    assert hatch_loss(0.5 + 0.02 * hatching) > 4
+    assert hatch_loss(noise + 0.01 * hatching) > 1.5
+    half = torch.cat([noise[..., :88], torch.rand(1, 3, 176, 88)], dim=3)
+    assert hatch_loss(half + 0.01 * hatching) > 1.2 > 1.1 > hatch_loss(half), "a rough half does not hide it"
+    strokes = 0.5 + 0.1 * torch.sin(2 * torch.pi * (0.06 * rows + 0.04 * columns)) + noise
+    assert hatch_loss(strokes) < 1.2 and hatch_loss((torch.hypot(rows - 80, columns - 80) < 50) + noise) < 1.2
+
+
+def test_a_flat_picture_has_no_hatching_and_a_gradient():
+    flat = torch.full((1, 3, 64, 64), 0.4, requires_grad=True)
+    hatch_loss(flat).backward()
+    assert hatch_loss(flat) < 1 and flat.grad.isfinite().all()

@@ -39,8 +39,8 @@ class TrainConfig:
     float32. blends: "mixed" over the simplex, or a "single" painter for each sample.
 
     The loss is content + style_weight * style + variation_weight * total variation, with the layers named, plus
-    spike_weight, shift_weight and weave_weight times the regularizers of those names. loss_network, pooling: "vgg19" or
-    "vgg16", with "max" or "average" pooling. error: "relative" to the target or "absolute" (losses.py).
+    spike_weight, shift_weight, weave_weight and hatch_weight times the regularizers of those names. loss_network,
+    pooling: "vgg19" or "vgg16", with "max" or "average" pooling. error: "relative" to the target or "absolute" (losses.py).
 
     widths, blocks, stem, head, upsampling: of the network (`NetworkConfig`). channels_last: memory format; faster on
     most machines. checkpoint_minutes, preview_steps: how often state is saved and a sheet of previews drawn.
@@ -69,6 +69,7 @@ class TrainConfig:
     spike_weight: float = 20.0
     shift_weight: float = 20.0
     weave_weight: float = 0.2
+    hatch_weight: float = 0.5
     widths: tuple[int, int, int] = (32, 64, 128)
     blocks: int = 5
     stem: int = 9
@@ -88,8 +89,8 @@ class TrainConfig:
                 raise ConfigError(f'{name} is "{known[0]}" or "{known[1]}", not {getattr(self, name)!r}')
         if self.batch % self.accumulate:
             raise ConfigError(f"batch must be a multiple of accumulate ({self.accumulate}), not {self.batch}")
-        if self.crop % 16 or self.crop > self.photo_size:
-            raise ConfigError(f"crop must be a multiple of 16 up to photo_size ({self.photo_size}), not {self.crop}")
+        if self.crop % 16 or not 32 <= self.crop <= self.photo_size:
+            raise ConfigError(f"crop must be a multiple of 16, 32 at least, up to photo_size ({self.photo_size}), not {self.crop}")
         try:
             self.network()
         except ValueError as error:

@@ -12,7 +12,10 @@ from multistyle.network import EPSILON, STRIDE, modulate, moments
 
 SPIKE = 6.0  # deviations; what a channel reaches on ordinary photos
 CELLS = 8  # periods; fewer would take texture for a weave, more would miss one that bends
-UNSEEN = (0.5 / 255) ** 2 / CELLS**2  # of texture under half a grey level nothing is seen
+UNSEEN = (0.5 / 255) ** 2  # of texture under half a grey level nothing is seen
+WINDOW = 32  # px
+FINE = 0.14  # cycles a pixel; what is coarser is strokes
+AROUND = 7  # frequencies of a window's spectrum; a line is 3 wide
 EDGE = 8  # px, where a picture and its crop are padded differently
 
 
@@ -69,8 +72,37 @@ def weave_loss(painted: Tensor) -> Tensor:
     areas. Slopes and slower are taken out first; noise gives about 1, a perfect weave CELLS squared. Relative, since a
     faint weave is seen where there is little else. painted: (B, 3, H, W), sides multiples of STRIDE.
     """
-    slow = F.avg_pool2d(F.pad(painted, (2,) * 4, mode="reflect"), 5, stride=1)
-    texture = painted - slow
+    texture = _texture(painted)
     folded = F.avg_pool2d(F.pixel_unshuffle(texture, STRIDE), CELLS, stride=CELLS // 2)
     energy = texture.square().mean((1, 2, 3)) / CELLS**2
-    return (folded.square().mean((1, 2, 3)) / (energy + UNSEEN)).mean()
+    return (folded.square().mean((1, 2, 3)) / (energy + UNSEEN / CELLS**2)).mean()
+
+
+def hatch_loss(painted: Tensor) -> Tensor:
+    """How far the spectrum of fine texture stands out in lines, whatever their frequency: 1 is a smooth spectrum.
+
+    A network that may not weave at multiples of 1 / STRIDE cycle a pixel hatches beside them. The spectrum is the mean of
+    those of overlapping windows, each relative to its own energy, so that faint hatching in a flat area counts as much
+    as a strong one, and that edges, of all directions, do not. Each frequency is compared with those around it.
+    painted: (B, 3, H, W), sides at least `WINDOW`.
+    """
+    texture = _texture(painted)
+    patches = texture.unfold(2, WINDOW, WINDOW // 2).unfold(3, WINDOW, WINDOW // 2)
+    hann = torch.hann_window(WINDOW, device=painted.device)
+    taper, frequency = hann[:, None] * hann, torch.fft.fftfreq(WINDOW, device=painted.device)
+    fine = (torch.hypot(frequency[:, None], frequency[None]) > FINE).to(painted.dtype)
+    energy = torch.fft.fft2(patches * taper).abs().square().sum(1) * fine / taper.square().sum()
+    relative = energy / (energy.mean((3, 4), keepdim=True) + UNSEEN)
+    spectrum = relative.mean((1, 2))[:, None]
+    around = _around(spectrum) / _around(fine[None, None]).clamp_min(1e-6)
+    return ((spectrum.square() / (around + 1e-6)).sum((1, 2, 3)) / (spectrum.sum((1, 2, 3)) + 1e-6)).mean()
+
+
+def _texture(painted: Tensor) -> Tensor:
+    """(B, 3, H, W) without its slopes and slower."""
+    return painted - F.avg_pool2d(F.pad(painted, (2,) * 4, mode="reflect"), 5, stride=1)
+
+
+def _around(spectrum: Tensor) -> Tensor:
+    """The mean of (B, 1, W, W) over the frequencies around each."""
+    return F.avg_pool2d(F.pad(spectrum, (AROUND // 2,) * 4, mode="circular"), AROUND, stride=1)

@@ -11,7 +11,7 @@ from multistyle.network import conditional_instance_norm
 
 from .config import TrainConfig
 from .objective import Losses, Objective
-from .regularizers import SpikeMeter, shift_loss, weave_loss
+from .regularizers import SpikeMeter, hatch_loss, shift_loss, weave_loss
 
 
 class StepLoss(nn.Module):
@@ -39,6 +39,8 @@ class StepLoss(nn.Module):
         total = losses.total + config.spike_weight * meter.penalty
         if config.weave_weight:
             total = total + config.weave_weight * weave_loss(painted.float())
+        if config.hatch_weight:
+            total = total + config.hatch_weight * hatch_loss(painted.float())
         rows = slice(first % 2, None, 2)  # every second row of the batch is enough, and costs a second pass
         if config.shift_weight and len(photos[rows]):
             with torch.autocast(photos.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
