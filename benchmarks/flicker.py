@@ -24,10 +24,10 @@ import typer
 from torch import Tensor
 
 from multistyle.image import read_image, resize_image
-from multistyle.steady import Steady
-from multistyle.stylize import Stylizer, load_stylizer
+from multistyle.stylizer import Stylizer, load_stylizer
+from multistyle.video.steady import Steady
 
-from .command import run
+from .parts.command import run
 
 HEIGHT, WIDTH, FRAMES, RATE = 192, 256, 12, 25  # px, px, frames, frames a second
 MARGIN = 24  # px between the photo's border and the first frame

@@ -26,20 +26,20 @@ import torch
 import typer
 from torch import Tensor
 
-from multistyle.atomic import check_place
 from multistyle.errors import MultistyleError
-from multistyle.stylize import Carry, Stylizer
+from multistyle.files import check_place
+from multistyle.stylizer import Carry, Stylizer
 from multistyle.weights import default_weights, load_weights
 from train.config import TrainConfig
 from train.data import Photos, read_paintings
-from train.features import load_loss_network
 from train.gatys import optimise
-from train.losses import Grams
-from train.objective import Objective
-from train.regularizers import hatch_loss
+from train.losses.loss_network import load_loss_network
+from train.losses.objective import Objective
+from train.losses.regularizers import hatch_loss
+from train.losses.terms import Grams
 
-from .command import commit, print_table, progress, run, write_results
-from .metrics import border_score, grid_score, layer_normalised, monotonic_steps, nearest_target, shares
+from .parts.command import commit, print_table, progress, run, write_results
+from .parts.metrics import border_score, grid_score, layer_normalised, monotonic_steps, nearest_target, shares
 
 SIZE = 256
 CALIBRATION_PHOTOS, CALIBRATION_PAIRS, TRIPLES = 2, 12, 12

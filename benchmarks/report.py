@@ -13,11 +13,11 @@ from typing import Annotated, Any
 
 import typer
 
-from multistyle.atomic import atomic
 from multistyle.errors import MultistyleError
+from multistyle.files import atomic
 
-from .command import run
-from .contenders import PEER
+from .parts.command import run
+from .parts.contenders import PEER
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- throughput -->", "<!-- /throughput -->"

@@ -18,21 +18,21 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from multistyle.atomic import check_place
 from multistyle.device import choose_device
 from multistyle.errors import MultistyleError, nearest
+from multistyle.files import check_place
 from multistyle.network import NetworkConfig
-from multistyle.stylize import Stylizer
+from multistyle.stylizer import Stylizer
 from multistyle.weights import Model
 from train.config import read_config
 from train.data import Photos, read_paintings
-from train.features import load_loss_network
-from train.objective import Objective
+from train.losses.loss_network import load_loss_network
+from train.losses.objective import Objective
 from train.progress import say
 
-from .command import commit, make_folder, print_table, run, write_results
-from .contenders import Contender, pictures
-from .machine import counted
+from .parts.command import commit, make_folder, print_table, run, write_results
+from .parts.contenders import Contender, pictures
+from .parts.machine import counted
 from .quality import METRICS, Bench, read_judges
 from .sharing import Study
 from .throughput import take_turns

@@ -24,22 +24,22 @@ import torch
 import typer
 from torch import Tensor
 
-from multistyle.atomic import check_place
 from multistyle.device import choose_device
 from multistyle.errors import MultistyleError
+from multistyle.files import check_place
 from multistyle.network import PHOTO
 from multistyle.weights import Style
 from train.add_style import EVERY, SOLVE_PHOTOS, RowTrainer, learn, nearest_mix
 from train.config import TrainConfig, read_config
 from train.data import Batches, Photos, read_paintings
 from train.evaluation import mean_losses, painter_losses, set_apart
-from train.features import LossNetwork, load_loss_network
-from train.loop import fit
-from train.objective import Losses, Objective
+from train.fit import fit
+from train.losses.loss_network import LossNetwork, load_loss_network
+from train.losses.objective import Losses, Objective
 from train.progress import say
 from train.trainer import Trainer
 
-from .command import commit, make_folder, print_table, run, write_results
+from .parts.command import commit, make_folder, print_table, run, write_results
 
 PUBLISHED = {"content": "+8.7 +- 3.9 %", "style": "-8.9 +- 16.5 %", "adding": "5,000 steps against 40,000"}
 

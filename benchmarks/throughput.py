@@ -28,17 +28,17 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from multistyle.atomic import check_place
 from multistyle.device import choose_device, choose_precision
 from multistyle.errors import MultistyleError
-from multistyle.stylize import Stylizer
+from multistyle.files import check_place
+from multistyle.stylizer import Stylizer
 from multistyle.weights import default_weights, load_weights
 from train.progress import say
 
-from .command import commit, run, write_results
-from .contenders import PEER, Contender, blends, disk, names
-from .machine import counted, describe, floor, limits
-from .processes import Remote, peak_memory, start_up, tells_memory, together
+from .parts.command import commit, run, write_results
+from .parts.contenders import PEER, Contender, blends, disk, names
+from .parts.machine import counted, describe, floor, limits
+from .parts.processes import Remote, peak_memory, start_up, tells_memory, together
 
 TURNS = 7
 MEMORY_SIZE = 1024  # px

@@ -19,10 +19,10 @@ import torch
 import typer
 
 from multistyle.image import read_image, resize_image, write_image
-from multistyle.render import Render, paint_file
-from multistyle.stylize import load_stylizer
+from multistyle.painting import Render, paint_file
+from multistyle.stylizer import load_stylizer
 
-from .command import run
+from .parts.command import run
 
 TILE = "1024"
 

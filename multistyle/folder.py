@@ -16,13 +16,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .atomic import remove_stale
 from .blend import Blend, describe
 from .errors import MultistyleError
+from .files import remove_stale
 from .image import HEIF, WRITABLE, Picture, read_picture, resize_image, write_image
-from .record import BlendRecord, draw_mix
-from .render import Render
-from .stylize import Stylizer
+from .mix_record import BlendRecord, draw_mix
+from .painting import Render
+from .stylizer import Stylizer
 
 PICTURES = WRITABLE | HEIF | {".gif", ".jfif", ".jp2", ".tga"}  # the files of a folder taken for pictures
 CPU_BATCH, GPU_BATCH = 4, 16  # pictures painted together, where they have BATCH_PIXELS at most

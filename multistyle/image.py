@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from .atomic import atomic, check_place
 from .errors import ImageError
+from .files import atomic, check_place
 
 WITH_ALPHA = {".png", ".webp", ".tif", ".tiff", ".avif"}  # formats written here that can hold transparency
 WRITABLE = WITH_ALPHA | {".jpg", ".jpeg", ".bmp", ".ppm"}

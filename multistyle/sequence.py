@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from .atomic import atomic, check_place
 from .errors import MultistyleError
-from .film import load_av
+from .files import atomic, check_place
 from .image import check_image, check_output, write_image
-from .stylize import Stylizer
+from .stylizer import Stylizer
+from .video.reader import load_av
 
 FRAMES_PER_SECOND = 20
 H264 = {"crf": "17", "preset": "medium"}  # 17: hardly told from lossless

@@ -14,7 +14,7 @@ from torch import Tensor
 from .blend import describe
 from .errors import MultistyleError
 from .image import check_image
-from .stylize import Stylizer
+from .stylizer import Stylizer
 
 STEPS = 5  # paintings from one corner to the next
 GAP, LABEL = 1 / 32, 1 / 12  # space around a painting and height of its label, as parts of its longer side

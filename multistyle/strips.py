@@ -1,226 +1,58 @@
-"""Paint a picture strip by strip, each with the statistics of the whole picture.
-
-Instance statistics are of the whole picture, so tiles painted one by one would change colour at their seams. Here the
-statistics come first, and then every tile is painted with the same ones:
-
-- exactly, layer by layer: a layer's statistics are summed over strips of the picture, each computed with the frozen
-  statistics of the layers before it. What is kept of the whole is the photo, the painting (both as bytes), and the
-  features of quarter size, which a large picture holds in half precision;
-- or estimated, from one pass over a reduced picture: faster, and approximate.
-
-A strip is full rows of the picture, on the stride's grid, computed with enough rows around it to cover what reflection
-at its edges would reach.
-"""
+"""Paint a picture of any size in little memory, with the very pixels that one pass would give."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .blend import Regions
-from .network import FRAME, PHOTO, STRIDE, StyleNetwork, grid_index, modulate, moments
+from .device import free_memory
+from .errors import MultistyleError
+from .strip_painter import StripPainter
+from .stylizer import Stylizer
 
-MARGIN = 4  # rows of quarter size; stem, head (15 px at most) and the convolutions between reach no further
-ESTIMATE_SIZE = 1024  # px, longer side of the reduced picture
-FULL_PRECISION = 2**26  # numbers; above it, features of quarter size are kept in half precision
-Statistics = list[tuple[Tensor, Tensor]]  # mean and variance (1, C) of each layer
+BYTES_PER_PIXEL = 24  # at the peak of a plain pass in float32, for each channel of full size
 
 
-class StripPainter:
-    """Paints one picture in one blend, strip by strip.
+@torch.inference_mode()
+def paint_tiled(
+    stylizer: Stylizer,
+    picture: Tensor,
+    blend: Tensor | Regions,
+    tile: int = 1024,
+    estimate: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Tensor:
+    """Paint `picture` in strips of about tile x tile pixels; what comes out is what one pass gives.
 
-    picture: bytes or float (3, H, W); blend: (S,), or `Regions` of H x W px; pixels: about how many a strip has.
+    picture: (3, H, W), bytes, or float in [0, 1]; blend: (S,) as `Stylizer.blend` returns it, or `Regions`; tile: at
+    least 64 px. estimate: take the statistics from a reduced picture, faster and approximate. progress is
+    called with strips done and strips in all. Returns (3, H, W) of the picture's kind, on the CPU. Computed in float32.
+
+    Exactly painted, it differs from one pass by rounding alone: under 1 grey level. Memory is the picture, the
+    painting, 2 * C / 16 numbers a pixel (C channels of quarter size), and the work on one strip.
+
+    Raises `MultistyleError` for a tile under 64 px.
     """
-
-    def __init__(
-        self, network: StyleNetwork, device: torch.device, picture: Tensor, blend: Tensor | Regions, pixels: int
-    ) -> None:
-        self.network, self.device, self.picture, self.blend = network, device, picture, blend
-        self.rows, self.columns = (grid_index(side) for side in picture.shape[1:])
-        self.quarter_rows = len(self.rows) // STRIDE
-        height = max(2 * MARGIN, pixels // len(self.columns) // STRIDE)
-        self.strips = [(a, min(a + height, self.quarter_rows)) for a in range(0, self.quarter_rows, height)]
-        self.layers = [*network.down, *network.blocks, *network.up]
-        self.statistics: Statistics = []
-
-    def around(self, start: int, stop: int, margin: int = MARGIN) -> tuple[int, int]:
-        """The strip with its margin, as far as the picture reaches."""
-        return max(0, start - margin), min(self.quarter_rows, stop + margin)
-
-    def photo(self, start: int, stop: int) -> Tensor:
-        """Rows of quarter size `start` to `stop` of the padded picture, as (1, 3, h, w) in [0, 1]."""
-        rows = self.rows[STRIDE * start : STRIDE * stop]
-        strip = self.picture.index_select(1, rows).index_select(2, self.columns)[None].to(self.device)
-        strip = strip.float() / 255 if strip.dtype == torch.uint8 else strip.float()
-        return strip.contiguous(memory_format=torch.channels_last)
-
-    def field(self, start: int, stop: int) -> Tensor:
-        """The blend of those rows: (1, S), or (1, S, h, w)."""
-        if isinstance(self.blend, Tensor):
-            return self.blend[None].to(self.device)
-        return self.blend.field(self.rows[STRIDE * start : STRIDE * stop], self.columns)[None].to(self.device)
-
-    def normalize(self, layer: int, x: Tensor, modulation: tuple[Tensor, Tensor]) -> Tensor:
-        return modulate(x, *self.statistics[layer], *modulation)
-
-    def down(self, start: int, stop: int, depth: int) -> Tensor:
-        """What convolution `depth` of the way down gives on a strip, before its normalization."""
-        return self._run(self.photo(*self.around(start, stop)), start, stop, 0, depth, STRIDE >> depth)
-
-    def up(self, features: Tensor, start: int, stop: int, depth: int) -> Tensor:
-        """What convolution `depth` of the way up gives on a strip, from the features (1, C, h, w) of quarter size."""
-        first, last = self.around(start, stop)
-        strip = features[:, :, first:last].to(self.device, torch.float32)
-        return self._run(strip, start, stop, len(self.layers) - 3, depth, (2, 4, 4)[depth])
-
-    def _run(self, x: Tensor, start: int, stop: int, base: int, depth: int, scale: int) -> Tensor:
-        first, last = self.around(start, stop)
-        modulation = self.network.modulator(self.field(first, last))
-        for layer in range(base, base + depth):
-            x = F.relu(self.normalize(layer, self.layers[layer](x), modulation(layer)))
-        x = self.layers[base + depth](x)
-        return x[:, :, scale * (start - first) : scale * (stop - first)]
-
-    def measure(self, compute: Callable[[int, int], Tensor]) -> Iterator[None]:
-        """Append the next layer's statistics, those of what `compute` gives over all strips; yields after each."""
-        count, mean, spread = 0.0, torch.zeros(1), torch.zeros(1)
-        for start, stop in self.strips:
-            x = compute(start, stop)
-            part_mean, part_variance = (value.double() for value in moments(x))
-            part = x.shape[2] * x.shape[3]
-            delta, total = part_mean - mean.to(part_mean), count + part  # Chan et al. 1979: joining two samples
-            spread = spread.to(delta) + part_variance * part + delta.square() * (count * part / total)
-            mean = mean.to(delta) + delta * (part / total)
-            count = total
-            yield
-        self.statistics.append((mean.float(), (spread / count).float()))
-
-    def quarter_features(self) -> Iterator[Tensor | None]:
-        """The features after the residual blocks; yields None after each strip of work, and last the features."""
-        shape = (1, self.network.config.widths[2], self.quarter_rows, len(self.columns) // STRIDE)
-        dtype = torch.float32 if math.prod(shape) <= FULL_PRECISION else torch.float16
-        features = torch.empty(shape, dtype=dtype, device=self.device)
-
-        def first(start: int, stop: int) -> Tensor:
-            x = self.down(start, stop, 2)
-            features[:, :, start:stop] = x / self.unit(2)
-            return x
-
-        yield from self.measure(lambda start, stop: self.down(start, stop, 0))
-        yield from self.measure(lambda start, stop: self.down(start, stop, 1))
-        yield from self.measure(first)
-        self._apply(features, None, 2)
-        inner = torch.empty_like(features) if len(self.network.blocks) else features
-        for layer in range(3, 3 + len(self.network.blocks), 2):
-            yield from self.measure(lambda start, stop: self._block(features, inner, start, stop, layer))
-            self._apply(inner, None, layer)
-            yield from self.measure(self._in_place(inner, layer + 1))
-            self._apply(features, inner, layer + 1)
-        yield features
-
-    def _block(self, source: Tensor, target: Tensor, start: int, stop: int, layer: int) -> Tensor:
-        first, last = self.around(start, stop)
-        x = self.layers[layer](source[:, :, first:last].float())[:, :, start - first : stop - first]
-        target[:, :, start:stop] = x / self.unit(layer)
-        return x
-
-    def _in_place(self, features: Tensor, layer: int) -> Callable[[int, int], Tensor]:
-        """As `_block` onto itself, keeping a copy of the rows above a strip, which are overwritten by then."""
-        above = features[:, :, :0].clone()
-
-        def compute(start: int, stop: int) -> Tensor:
-            nonlocal above
-            last = min(self.quarter_rows, stop + MARGIN)
-            strip = torch.cat([above, features[:, :, start:last]], dim=2).float()
-            x = self.layers[layer](strip)[:, :, above.shape[2] : above.shape[2] + stop - start]
-            above = features[:, :, max(0, stop - MARGIN) : stop].clone()
-            features[:, :, start:stop] = x / self.unit(layer)
-            return x
-
-        return compute
-
-    def unit(self, layer: int) -> Tensor:
-        """About the deviation (C, 1, 1) of what a layer gives: in this unit it does not underflow in half precision."""
-        return self.layers[layer].weight.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None]
-
-    def _apply(self, features: Tensor, addend: Tensor | None, layer: int) -> None:
-        """Normalize what a layer gave, in place: features = relu(norm(features)), or features += norm(addend)."""
-        for start, stop in self.strips:
-            modulation = self.network.modulator(self.field(start, stop))(layer)
-            rows = features[:, :, start:stop]
-            if addend is None:
-                rows.copy_(F.relu(self.normalize(layer, rows.float() * self.unit(layer), modulation)))
-            else:
-                x = self.normalize(layer, addend[:, :, start:stop].float() * self.unit(layer), modulation)
-                rows.copy_(rows.float() + x)
-
-    def paint(self, features: Tensor, output: Tensor) -> Iterator[None]:
-        """Fill `output` (3, H, W) strip by strip from the features of quarter size; yields after each."""
-        last = len(self.layers) - 1
-        for start, stop in self.strips:
-            field = self.field(start, stop)
-            x = self.normalize(last, self.up(features, start, stop, 2), self.network.modulator(field)(last))
-            self._put(output, torch.sigmoid(x), field, start, stop)
-            yield
-
-    def paint_whole_network(self, output: Tensor) -> Iterator[None]:
-        """As `paint`, each strip through all layers at once, with as many rows around it as the network can see."""
-        reach = _reach(self.network)
-        frozen = iter(())
-
-        def norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-            return modulate(x, *next(frozen), scale, shift)
-
-        for start, stop in self.strips:
-            first, last = self.around(start, stop, reach)
-            frozen = iter(self.statistics)
-            x = self.network.paint(self.photo(first, last), self.field(first, last), norm)
-            x = x[:, :, STRIDE * (start - first) : STRIDE * (stop - first)]
-            self._put(output, x, self.field(start, stop), start, stop)
-            yield
-
-    def _put(self, output: Tensor, painted: Tensor, field: Tensor, start: int, stop: int) -> None:
-        photo = field[:, PHOTO, None] if field.ndim == 4 else field[:, PHOTO, None, None, None]
-        mixed = (photo * self.photo(start, stop) + (1 - photo) * painted).clamp_(0, 1)[0]
-        top = STRIDE * start - FRAME
-        rows = output[:, max(0, top) : max(0, STRIDE * stop - FRAME)]
-        mixed = mixed[:, max(0, -top) :][:, : rows.shape[1], FRAME : FRAME + rows.shape[2]]
-        rows.copy_(mixed.mul(255).round() if output.dtype == torch.uint8 else mixed)
-
-    def exact(self, output: Tensor) -> Iterator[None]:
-        """Statistics, then painting; yields after each strip of each pass, `exact_steps` times in all."""
-        features = None
-        for features in self.quarter_features():
-            if features is None:
-                yield
-        for depth in range(3):
-            yield from self.measure(lambda start, stop: self.up(features, start, stop, depth))
-        yield from self.paint(features, output)
-
-    @property
-    def exact_steps(self) -> int:
-        return len(self.strips) * (len(self.layers) + 1)
-
-    def estimate(self) -> None:
-        """Take the statistics from one pass over the picture reduced to `ESTIMATE_SIZE`."""
-        scale = min(1.0, ESTIMATE_SIZE / max(self.picture.shape[1:]))
-        size = [max(1, round(side * scale)) for side in self.picture.shape[1:]]
-        small = F.interpolate(self.picture[None], size, mode="bilinear", antialias=True)
-        blend = self.blend if isinstance(self.blend, Tensor) else self.blend.fitted(*size)
-        reduced = StripPainter(self.network, self.device, small[0], blend, size[0] * size[1])
-
-        def norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-            self.statistics.append(moments(x))
-            return modulate(x, *self.statistics[-1], scale, shift)
-
-        self.network.paint(reduced.photo(0, reduced.quarter_rows), reduced.field(0, reduced.quarter_rows), norm)
+    if tile < 64:
+        raise MultistyleError(f"a tile is at least 64 pixels, not {tile}")
+    if isinstance(blend, Regions):
+        blend = blend.fitted(*picture.shape[1:])
+    painter = StripPainter(stylizer.network, stylizer.device, picture, blend, tile * tile)
+    output = torch.empty(picture.shape, dtype=picture.dtype)
+    if estimate:
+        painter.estimate()
+        work, total = painter.paint_whole_network(output), len(painter.strips)
+    else:
+        work, total = painter.exact(output), painter.exact_steps
+    for done, _ in enumerate(work, start=1):
+        progress(done, total)
+    return output
 
 
-def _reach(network: StyleNetwork) -> int:
-    """How far, in rows of quarter size, a pixel of the painting sees: half the receptive field, rounded up."""
-    pixels = network.config.stem // 2 + 1 + 2 + STRIDE * len(network.blocks) + 4 + 2 + network.config.head // 2
-    return -(-pixels // STRIDE) + 1
+def needs_tiling(stylizer: Stylizer, height: int, width: int) -> bool:
+    """Whether one pass over a picture of height x width px would take more than half of the memory there is now."""
+    needed = height * width * BYTES_PER_PIXEL * stylizer.network.config.widths[0]
+    return needed > free_memory(stylizer.device) / 2

@@ -18,8 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .atomic import atomic
 from .errors import WeightsError
+from .files import atomic
 from .network import PHOTO, NetworkConfig, StyleNetwork
 
 FORMAT = "multistyle"
@@ -63,7 +63,7 @@ class Model:
 def default_weights() -> Path:
     """The shipped weight file: beside the module in an installed wheel, in weights/ of a checkout otherwise."""
     here = Path(__file__).resolve().parent
-    candidates = [here / "weights" / DEFAULT_NAME, here.parent / "weights" / DEFAULT_NAME]
+    candidates = [here / "shipped" / DEFAULT_NAME, here.parent / "weights" / DEFAULT_NAME]
     for file in candidates:
         if file.is_file():
             return file

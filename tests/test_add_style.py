@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from multistyle.errors import MultistyleError, WeightsError
 from multistyle.image import write_image
-from multistyle.stylize import Stylizer
+from multistyle.stylizer import Stylizer
 from multistyle.weights import Model, load_weights, save_weights
 from train import add_style
 from train.__main__ import app
@@ -20,8 +20,8 @@ from train.add_style import RowTrainer, draw_strengths, learn, nearest_mix, one_
 from train.config import ConfigError, TrainConfig
 from train.data import Batches, DataError, Photos, read_painting
 from train.evaluation import centre_squares, painter_losses, set_apart
-from train.features import load_loss_network
-from train.objective import Objective
+from train.losses.loss_network import load_loss_network
+from train.losses.objective import Objective
 
 CONFIG = TrainConfig(style_size=48, photo_size=48, crop=32, batch=2, widths=(4, 6, 8), blocks=1, stem=3, head=3)
 ROOT = Path(__file__).parents[1]

@@ -21,7 +21,7 @@ from multistyle.cartridge import (
 from multistyle.cli import app
 from multistyle.errors import WeightsError
 from multistyle.image import read_image, write_image
-from multistyle.stylize import Stylizer, load_stylizer
+from multistyle.stylizer import Stylizer, load_stylizer
 from multistyle.weights import Model, Style, load_weights, save_weights
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from multistyle.cli import app
 from multistyle.image import read_image, write_image
-from multistyle.stylize import Stylizer
+from multistyle.stylizer import Stylizer
 
 
 @pytest.fixture
@@ -175,6 +175,6 @@ def test_compile_reaches_the_network_and_nothing_compiles_without_it(run, photo,
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(type(self).__name__))
     source = photo.parent if command == "folder" else photo
-    for number, (options, expected) in enumerate((([], []), (["--compile"], ["InferenceNetwork"]))):
+    for number, (options, expected) in enumerate((([], []), (["--compile"], ["FastNetwork"]))):
         result = run(command, source, f"{tmp_path}-{number}/", *rest, "--device", "cpu", *options)
         assert result.exit_code == 0 and compiled == expected, result.output

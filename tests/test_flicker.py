@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.flicker import Scene, align, change, fine_view, make_film, measure
-from multistyle.stylize import Stylizer
+from multistyle.stylizer import Stylizer
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from multistyle.color import keep_colors
 from multistyle.errors import BlendError, MultistyleError
 from multistyle.folder import paint_folder, plan_folder
 from multistyle.image import read_image, write_image
-from multistyle.record import draw_mix
-from multistyle.stylize import Stylizer
+from multistyle.mix_record import draw_mix
+from multistyle.stylizer import Stylizer
 
 NAMES = ["a.png", "b.jpg", "deep/er/a.png", "deep/still.gif", "deep/z.png", "wide.png"]
 
@@ -183,7 +183,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from multistyle.folder import paint_folder, plan_folder
-from multistyle.stylize import load_stylizer
+from multistyle.stylizer import load_stylizer
 
 weights, source, target, left = *sys.argv[1:4], int(sys.argv[4])
 replace = Path.replace

@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from multistyle.errors import MultistyleError
 from multistyle.image import read_image, write_image
 from train.config import TrainConfig
-from train.features import load_loss_network
 from train.gatys import optimise, parse_paintings
-from train.objective import Objective
+from train.losses.loss_network import load_loss_network
+from train.losses.objective import Objective
 
 
 @pytest.fixture

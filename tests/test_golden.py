@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from multistyle.image import read_image, write_image
-from multistyle.stylize import load_stylizer
+from multistyle.stylizer import load_stylizer
 
 GOLDEN = Path(__file__).parent / "assets" / "golden.png"
 

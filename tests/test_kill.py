@@ -9,7 +9,7 @@ import pytest
 import torch
 from training import CONFIG, ROOT, run
 
-from multistyle.atomic import remove_parts
+from multistyle.files import remove_parts
 from multistyle.weights import load_weights
 
 SAVING = replace(CONFIG, steps=4, checkpoint_minutes=0.0)  # after every step

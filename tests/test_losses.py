@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from train.losses import absolute_error, blend_grams, content_loss, gram, relative_error, style_loss, total_variation
+from train.losses.terms import (
+    absolute_error,
+    blend_grams,
+    content_loss,
+    gram,
+    relative_error,
+    style_loss,
+    total_variation,
+)
 
 
 def test_gram_of_two_channels_by_hand():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.metrics import border_score, grid_score, layer_normalised, monotonic_steps, nearest_target, shares
+from benchmarks.parts.metrics import border_score, grid_score, layer_normalised, monotonic_steps, nearest_target, shares
 
 
 def test_nearest_target_finds_each_own_and_notices_a_swap():

@@ -10,11 +10,11 @@ import pytest
 import torch
 from training import CONFIG, ROOT, command, make_trainer, run
 
-import train.regularizers
+import train.losses.regularizers
 from multistyle.errors import DeviceError, MultistyleError
 from multistyle.weights import load_weights
+from train.losses.step_loss import StepLoss
 from train.parallel import Team, choose_share
-from train.step import StepLoss
 
 EVERY_STEP = """
 import runpy
@@ -98,7 +98,7 @@ def gradients(material, config, photos):
 
 @pytest.mark.parametrize("batch, accumulate", [(4, 2), (3, 3)])
 def test_parts_of_a_batch_add_up_to_it(material, monkeypatch, batch, accumulate):
-    monkeypatch.setattr(train.regularizers, "SPIKE", 1.0)
+    monkeypatch.setattr(train.losses.regularizers, "SPIKE", 1.0)
     config, photos = replace(CONFIG, batch=batch, clip=float("inf")), torch.rand(batch, 3, 32, 32)
     losses, whole = gradients(material, config, photos)
     parted_losses, parted = gradients(material, replace(config, accumulate=accumulate), photos)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from multistyle.network import conditional_instance_norm
-from train.regularizers import CELLS, SpikeMeter, draw_offset, hatch_loss, shift_loss, weave_loss
+from train.losses.regularizers import CELLS, SpikeMeter, draw_offset, hatch_loss, shift_loss, weave_loss
 
 
 def test_a_spike_below_full_size_is_measured_and_the_norm_is_the_norm():

@@ -14,7 +14,7 @@ from multistyle.errors import BlendError, ImageError, MultistyleError
 from multistyle.image import read_image, write_image
 from multistyle.sequence import blend_path, check_sequence, paint_sequence, write_sequence
 from multistyle.sheet import arrange_sheet, corner_sheet, paint_sheet, style_sheet
-from multistyle.stylize import Stylizer
+from multistyle.stylizer import Stylizer
 
 
 @pytest.fixture

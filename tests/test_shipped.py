@@ -12,7 +12,7 @@ from fingerprint import fingerprint, nearest
 
 import multistyle
 from multistyle.image import read_image, resize_image, write_image
-from multistyle.stylize import Stylizer
+from multistyle.stylizer import Stylizer
 from multistyle.weights import default_weights, load_weights
 
 ROOT = Path(__file__).parents[1]

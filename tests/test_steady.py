@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from multistyle.steady import Camera, Denoiser, Steady, is_cut, luminance, shift
-from multistyle.stylize import Carry, Stylizer
+from multistyle.stylizer import Carry, Stylizer
+from multistyle.video.steady import Camera, Denoiser, Steady, is_cut, luminance, shift
 
 STEP = 1 / 25
 

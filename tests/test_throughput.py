@@ -8,15 +8,16 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from benchmarks import contenders, throughput
-from benchmarks.contenders import Contender, build, check, mix, names, pictures
-from benchmarks.machine import counted, describe, floor
-from benchmarks.peers import johnson, with_rows
-from benchmarks.processes import Remote
+from benchmarks import throughput
+from benchmarks.parts import contenders
+from benchmarks.parts.contenders import Contender, build, check, mix, names, pictures
+from benchmarks.parts.machine import counted, describe, floor
+from benchmarks.parts.peers import johnson, with_rows
+from benchmarks.parts.processes import Remote
 from benchmarks.report import BEGIN, END, insert, tables
 from multistyle.errors import MultistyleError
 from multistyle.network import NetworkConfig, StyleNetwork
-from multistyle.stylize import Stylizer
+from multistyle.stylizer import Stylizer
 
 ROOT = Path(__file__).parents[1]
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("throughput-*.json"))

@@ -15,12 +15,12 @@ from multistyle.image import read_image
 from multistyle.network import PHOTO, StyleNetwork
 from multistyle.weights import Style, default_weights, load_weights
 from train.__main__ import app
-from train.board import Board
 from train.checkpoint import CheckpointError
 from train.config import ConfigError, TrainConfig, read_config
 from train.data import Photos
-from train.loop import fit
-from train.objective import draw_blends
+from train.fit import fit
+from train.losses.objective import draw_blends
+from train.tensorboard import Board
 from train.trainer import schedule
 
 

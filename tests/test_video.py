@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from multistyle.cli.video import video
 from multistyle.errors import MultistyleError
-from multistyle.steady import Steady
-from multistyle.stylize import Stylizer
-from multistyle.video import check_video_paths, paint_video
+from multistyle.stylizer import Stylizer
+from multistyle.video.paint import check_video_paths, paint_video
+from multistyle.video.steady import Steady
 
 av = pytest.importorskip("av", reason="video needs PyAV: pip install 'multistyle[video]'")
 

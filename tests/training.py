@@ -9,9 +9,9 @@ import torch
 
 from train.config import TrainConfig
 from train.data import Photos, read_paintings
-from train.features import load_loss_network
-from train.loop import fit
-from train.objective import Objective
+from train.fit import fit
+from train.losses.loss_network import load_loss_network
+from train.losses.objective import Objective
 from train.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]

@@ -9,22 +9,22 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from multistyle.atomic import check_place
 from multistyle.device import choose_device
 from multistyle.errors import MultistyleError, nearest
+from multistyle.files import check_place
 from multistyle.image import check_output, read_image, resize_image, write_image
 from multistyle.weights import load_weights
 
-from . import catalogue
-from .board import Board
+from . import style_commands as catalogue
 from .config import TrainConfig, read_config
 from .data import Photos, read_painting, read_paintings
-from .features import load_loss_network
+from .fit import fit as run_fit
 from .gatys import OPTIMIZERS, optimise, parse_paintings
-from .loop import fit as run_fit
-from .objective import Losses, Objective
+from .losses.loss_network import load_loss_network
+from .losses.objective import Losses, Objective
 from .parallel import Team, choose_share, spare_cores, team_up
 from .progress import SECONDS, say
+from .tensorboard import Board
 from .trainer import Trainer
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)

@@ -22,10 +22,10 @@ from multistyle.network import PHOTO, Norm, StyleNetwork, conditional_instance_n
 from .config import TrainConfig
 from .data import PICTURES, Batches, DataError, read_painting, step_seed
 from .evaluation import mean_losses
-from .losses import Grams
-from .objective import Losses, Objective
-from .regularizers import draw_offset
-from .step import StepLoss
+from .losses.objective import Losses, Objective
+from .losses.regularizers import draw_offset
+from .losses.step_loss import StepLoss
+from .losses.terms import Grams
 
 LEARNING_RATE = 0.05  # thirty times what convolutions bear
 FALL = 4.0  # the learning rate is divided by it when nothing more is gained

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from multistyle.atomic import atomic
 from multistyle.errors import MultistyleError
+from multistyle.files import atomic
 
 from .config import TrainConfig
 

@@ -40,7 +40,7 @@ class TrainConfig:
 
     The loss is content + style_weight * style + variation_weight * total variation, with the layers named, plus
     spike_weight, shift_weight, weave_weight and hatch_weight times the regularizers of those names. loss_network,
-    pooling: "vgg19" or "vgg16", with "max" or "average" pooling. error: "relative" to the target or "absolute" (losses.py).
+    pooling: "vgg19" or "vgg16", with "max" or "average" pooling. error: "relative" to the target or "absolute" (losses/terms.py).
 
     widths, blocks, stem, head, upsampling: of the network (`NetworkConfig`). channels_last: memory format; faster on
     most machines. checkpoint_minutes, preview_steps: how often state is saved and a sheet of previews drawn.
@@ -90,7 +90,9 @@ class TrainConfig:
         if self.batch % self.accumulate:
             raise ConfigError(f"batch must be a multiple of accumulate ({self.accumulate}), not {self.batch}")
         if self.crop % 16 or not 32 <= self.crop <= self.photo_size:
-            raise ConfigError(f"crop must be a multiple of 16, 32 at least, up to photo_size ({self.photo_size}), not {self.crop}")
+            raise ConfigError(
+                f"crop must be a multiple of 16, 32 at least, up to photo_size ({self.photo_size}), not {self.crop}"
+            )
         try:
             self.network()
         except ValueError as error:

@@ -13,7 +13,7 @@ from torch.utils.data import Subset
 from multistyle.image import resize_image
 
 from .data import DataError, Photos
-from .objective import Losses, Objective
+from .losses.objective import Losses, Objective
 
 CROPS = 8  # enough to tell painters apart: their losses differ far more than photos do
 

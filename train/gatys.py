@@ -14,7 +14,7 @@ from torch import Tensor
 
 from multistyle.errors import MultistyleError
 
-from .objective import Losses, Objective
+from .losses.objective import Losses, Objective
 
 OPTIMIZERS = ("lbfgs", "adam")
 ADAM_RATE = 0.02  # in units of a pixel's range

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from multistyle.errors import MultistyleError
 
-from .board import Board
 from .config import TrainConfig
-from .objective import Losses
+from .losses.objective import Losses
+from .tensorboard import Board
 
 SECONDS = 5.0  # between two lines
 

@@ -20,10 +20,10 @@ from .checkpoint import load_checkpoint
 from .config import TrainConfig
 from .data import Photos, step_seed
 from .evaluation import CROPS, centre_squares, evenly_spaced, painter_losses
-from .objective import Losses, Objective, draw_blends
+from .losses.objective import Losses, Objective, draw_blends
+from .losses.regularizers import draw_offset
+from .losses.step_loss import StepLoss
 from .parallel import Team
-from .regularizers import draw_offset
-from .step import StepLoss
 
 FREE_KEYS = {"steps", "accumulate", "checkpoint_minutes", "preview_steps"}  # a run may be continued with others
 ALONE = Team()

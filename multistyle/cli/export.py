@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import FAILURE, USAGE, Weights, failing_with, progress_bar
+from .options import FAILURE, USAGE, Weights, failing_with, progress_bar
 
 
 def export(
@@ -16,7 +16,7 @@ def export(
     weights: Weights = None,
 ) -> None:
     """Write the network as ONNX, picture and blend being its inputs: multistyle export multistyle.onnx"""
-    from ..export import check_export, export_onnx
+    from ..onnx import check_export, export_onnx
     from ..weights import load_weights
 
     with failing_with(USAGE):

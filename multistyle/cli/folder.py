@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import MultistyleError
-from .common import (
+from .options import (
     FAILURE,
     USAGE,
     Compile,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import MultistyleError
-from .common import (
+from .options import (
     FAILURE,
     USAGE,
     Compile,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import MultistyleError
-from .common import (
+from .options import (
     FAILURE,
     USAGE,
     Device,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..blend import Regions
-    from ..stylize import Stylizer
+    from ..stylizer import Stylizer
 
 
 def stylize(
@@ -60,7 +60,7 @@ def stylize(
 ) -> None:
     """Paint each PHOTO: multistyle stylize photo.jpg -o out.png --mix starry=0.7,scream=0.3"""
     from ..blend import describe
-    from ..render import Render, paint_file
+    from ..painting import Render, paint_file
 
     with failing_with(USAGE):
         masks = [split_region(text) for text in region or []]
@@ -101,7 +101,7 @@ def region_blend(
 ) -> Tensor | Regions:
     """`default`, or the regions of the mask files with it as the rest. Raises `MultistyleError`."""
     from ..blend import Regions
-    from ..render import read_mask
+    from ..painting import read_mask
 
     if not files:
         return default

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import (
+from .options import (
     FAILURE,
     USAGE,
     Compile,
@@ -38,7 +38,7 @@ def video(
 ) -> None:
     """Paint a video steadily, its sound kept: multistyle video in.mp4 out.mp4 --mix starry --to scream"""
     from ..blend import describe
-    from ..video import check_video_paths, paint_video
+    from ..video.paint import check_video_paths, paint_video
 
     with failing_with(USAGE):
         check_size(size)

@@ -5,10 +5,10 @@ import pytest
 import torch
 from conftest import TINY
 
+from multistyle.fast_network import FastNetwork, join_phases, split_phases
 from multistyle.image import read_image
-from multistyle.inference import InferenceNetwork, join_phases, split_phases
 from multistyle.network import StyleNetwork, cut_from_grid, pad_to_grid
-from multistyle.stylize import Carry, Stylizer, load_stylizer
+from multistyle.stylizer import Carry, Stylizer, load_stylizer
 
 
 def random_network(**changes) -> StyleNetwork:
@@ -24,14 +24,14 @@ def random_network(**changes) -> StyleNetwork:
 def test_the_numbers_are_the_plain_networks(upsampling, blocks):
     network = random_network(upsampling=upsampling, blocks=blocks)
     images, blend = torch.rand(2, 3, 20, 28), torch.rand(2, 4).softmax(1)
-    painted, _ = InferenceNetwork(network)(pad_to_grid(images), blend)
+    painted, _ = FastNetwork(network)(pad_to_grid(images), blend)
     torch.testing.assert_close(cut_from_grid(painted, 20, 28), network(images, blend), atol=1e-4, rtol=0)
 
 
 def test_a_blend_for_every_pixel_too():
     network, image = random_network(), torch.rand(1, 3, 24, 16)
     field = torch.rand(1, 4, 24, 16).softmax(1)
-    painted, _ = InferenceNetwork(network)(pad_to_grid(image), pad_to_grid(field))
+    painted, _ = FastNetwork(network)(pad_to_grid(image), pad_to_grid(field))
     torch.testing.assert_close(cut_from_grid(painted, 24, 16), network(image, field), atol=1e-4, rtol=0)
 
 
@@ -51,7 +51,7 @@ def test_phases_are_joined_and_split():
 
 def test_statistics_are_those_of_every_layer_and_can_be_carried_over():
     network, images = random_network(), torch.rand(2, 1, 3, 16, 24)
-    inference, blend = InferenceNetwork(network), torch.eye(4)[1:2]
+    inference, blend = FastNetwork(network), torch.eye(4)[1:2]
     seen = []
 
     def norm(x, scale, shift):

@@ -10,16 +10,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from multistyle.atomic import remove_parts
 from multistyle.errors import MultistyleError
+from multistyle.files import remove_parts
 from multistyle.image import write_image
 from multistyle.weights import save_weights
 
-from .board import Board
 from .checkpoint import save_checkpoint
 from .data import Batches, Photos
-from .objective import Losses
+from .losses.objective import Losses
 from .progress import Progress, say
+from .tensorboard import Board
 from .trainer import Trainer
 
 PREVIEW_PHOTOS = 3

@@ -5,8 +5,8 @@ from multistyle.blend import Regions
 from multistyle.color import keep_colors
 from multistyle.errors import ImageError, MultistyleError
 from multistyle.image import Picture, read_image, write_image
-from multistyle.render import Render, paint_file, read_mask
-from multistyle.stylize import Stylizer
+from multistyle.painting import Render, paint_file, read_mask
+from multistyle.stylizer import Stylizer
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def test_colours_are_kept(stylizer, photo, tmp_path):
 def test_large_pictures_are_held_as_bytes_to_the_same_end(stylizer, photo, tmp_path, monkeypatch):
     blend = stylizer.blend("wave=2,photo=1")
     expected = painted(stylizer, photo, tmp_path, blend=blend, tile="64", keep_colors=True)
-    monkeypatch.setattr("multistyle.render.LARGE", 100)
-    monkeypatch.setattr("multistyle.render.ROWS_PIXELS", 1000)
+    monkeypatch.setattr("multistyle.painting.LARGE", 100)
+    monkeypatch.setattr("multistyle.painting.ROWS_PIXELS", 1000)
     for tile in ("64", "off"):
         got = painted(stylizer, photo, tmp_path, blend=blend, tile=tile, keep_colors=True)
         assert (got - expected).abs().mean() < 0.5 / 255

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from .atomic import atomic, check_place
 from .errors import MultistyleError
-from .inference import InferenceNetwork
+from .fast_network import FastNetwork
+from .files import atomic, check_place
 from .network import StyleNetwork, cut_from_grid, grid_index
 from .weights import Model
 
@@ -37,7 +37,7 @@ class OnnxNetwork(nn.Module):
 
     def __init__(self, network: StyleNetwork, dtype: torch.dtype) -> None:
         super().__init__()
-        self.inference = InferenceNetwork(copy.deepcopy(network).cpu()).to(dtype).requires_grad_(False)
+        self.inference = FastNetwork(copy.deepcopy(network).cpu()).to(dtype).requires_grad_(False)
         self.inference.network.table = nn.Parameter(network.table.detach().cpu().clone(), requires_grad=False)
 
     def forward(self, picture: Tensor, blend: Tensor) -> Tensor:

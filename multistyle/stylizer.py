@@ -14,8 +14,8 @@ from .blend import Blend, blend_vector, is_constant, with_strength
 from .cartridge import import_files
 from .device import choose_device, choose_precision, keep_freed_memory
 from .errors import MultistyleError
+from .fast_network import FastNetwork
 from .image import check_image
-from .inference import InferenceNetwork
 from .network import PHOTO, cut_from_grid, pad_to_grid
 from .weights import Model, Style, load_weights
 
@@ -55,7 +55,7 @@ class Stylizer:
         self.model = model
         self.default = default or model.catalogue[PHOTO + 1].name
         self.network = model.network.eval().to(self.device, memory_format=torch.channels_last)
-        self.inference = InferenceNetwork(self.network)
+        self.inference = FastNetwork(self.network)
         self.compiled = compile
         if compile:
             self.inference.compile()

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
-from .atomic import atomic
 from .errors import MultistyleError
+from .files import atomic
 
 CONCENTRATION = 2.0  # of random mixes; higher spreads the weight over more styles
 

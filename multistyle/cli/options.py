@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from torch import Tensor
 
-    from ..stylize import Stylizer
+    from ..stylizer import Stylizer
 
 USAGE, FAILURE = 2, 1  # exit codes: wrong usage, found before any work; and what failed while working
 
@@ -48,7 +48,7 @@ def prepare(
     """
     from ..blend import parse_mix
     from ..device import choose_device, choose_precision
-    from ..stylize import load_stylizer
+    from ..stylizer import load_stylizer
 
     with failing_with(USAGE):
         choose_precision(precision, choose_device(device))

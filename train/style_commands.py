@@ -13,11 +13,11 @@ import typer
 from torch import Tensor
 
 from multistyle import cartridge
-from multistyle.atomic import check_place
 from multistyle.blend import describe as describe_blend
 from multistyle.cartridge import append_style, check_new_name, import_files, save_cartridge
 from multistyle.device import choose_device
 from multistyle.errors import WeightsError
+from multistyle.files import check_place
 from multistyle.network import PHOTO
 from multistyle.weights import Model, Style, default_weights, load_weights, save_weights
 
@@ -25,9 +25,9 @@ from .add_style import SOLVE_PHOTOS, Evaluation, RowTrainer, learn, nearest_mix,
 from .config import TrainConfig
 from .data import PICTURES, Batches, DataError, Photos, read_paintings
 from .evaluation import painter_losses, set_apart
-from .features import LossNetwork, load_loss_network
-from .loop import stop_signals
-from .objective import Objective
+from .fit import stop_signals
+from .losses.loss_network import LossNetwork, load_loss_network
+from .losses.objective import Objective
 from .progress import say
 
 Weights = Annotated[Path | None, typer.Option(help="Weight file to start from; default: the shipped one.")]

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from multistyle.cli import app
 from multistyle.errors import MultistyleError
-from multistyle.export import OnnxNetwork, compare, export_onnx
-from multistyle.stylize import Stylizer
+from multistyle.onnx import OnnxNetwork, compare, export_onnx
+from multistyle.stylizer import Stylizer
 from multistyle.weights import load_weights
 
 needs_onnx = pytest.mark.skipif(
@@ -47,8 +47,8 @@ def test_the_shipped_file_in_half_precision_is_within_a_grey_level(tmp_path):
 
 @needs_onnx
 def test_a_file_that_paints_otherwise_is_not_written(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("multistyle.export._translate", lambda network: Wrong())
-    monkeypatch.setattr("multistyle.export.compare", lambda network, file: 1.5)
+    monkeypatch.setattr("multistyle.onnx._translate", lambda network: Wrong())
+    monkeypatch.setattr("multistyle.onnx.compare", lambda network, file: 1.5)
     with pytest.raises(MultistyleError, match="off by up to 1.5 grey levels"):
         export_onnx(model, tmp_path / "wrong.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -78,6 +78,6 @@ def test_wrong_usage_is_one_line(options, message):
 
 
 def test_missing_packages_are_named(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("multistyle.export.find_spec", lambda name: None)
+    monkeypatch.setattr("multistyle.onnx.find_spec", lambda name: None)
     with pytest.raises(MultistyleError, match=r"export needs onnx: pip install 'multistyle\[onnx\]'"):
         export_onnx(model, tmp_path / "out.onnx")

@@ -14,8 +14,8 @@ from .blend import Regions
 from .color import keep_colors
 from .errors import MultistyleError
 from .image import Picture, picture_size, read_image, read_picture, resize_image, write_image
-from .stylize import Stylizer
-from .tiling import needs_tiling, paint_tiled
+from .strips import needs_tiling, paint_tiled
+from .stylizer import Stylizer
 
 LARGE = 1 << 25  # pixels; a larger picture is held as bytes
 ROWS_PIXELS = 1 << 22  # at a time, where a large picture's colours are kept

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from multistyle.image import read_image, write_image
 from multistyle.network import NetworkConfig
-from multistyle.stylize import Stylizer
+from multistyle.stylizer import Stylizer
 from multistyle.weights import load_weights
 
 from .machine import seconds

@@ -23,7 +23,7 @@ TAPS = {
 }
 
 
-class InferenceNetwork(nn.Module):
+class FastNetwork(nn.Module):
     """What `StyleNetwork.forward` computes, of images on the stride's grid. Takes no gradients.
 
     network: as loaded; its convolutions, which may be in half precision, and its table are used, not copied. Kernels

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from multistyle.errors import BlendError, DeviceError, ImageError, MultistyleError
-from multistyle.stylize import Stylizer, load_stylizer
+from multistyle.stylizer import Stylizer, load_stylizer
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import torch
 from multistyle.blend import Regions
 from multistyle.errors import MultistyleError
 from multistyle.network import StyleNetwork
-from multistyle.strips import StripPainter
-from multistyle.stylize import Stylizer
-from multistyle.tiling import needs_tiling, paint_tiled
+from multistyle.strip_painter import StripPainter
+from multistyle.strips import needs_tiling, paint_tiled
+from multistyle.stylizer import Stylizer
 
 GREY_LEVEL = 1 / 255
 
@@ -45,7 +45,7 @@ def test_the_margin_covers_every_kernel(model, kernel, estimate):
 
 
 def test_half_precision_features_stay_within_a_grey_level(stylizer, monkeypatch):
-    monkeypatch.setattr("multistyle.strips.FULL_PRECISION", 0)
+    monkeypatch.setattr("multistyle.strip_painter.FULL_PRECISION", 0)
     stylizer.network.blocks[0].weight.mul_(1e-6)  # a trained layer's scale is anything: normalization undoes it
     photo, blend = torch.rand(3, 203, 97), stylizer.blend("starry=0.6,scream=0.3,photo=0.1")
     difference = (paint_tiled(stylizer, photo, blend, tile=64) - stylizer(photo, blend)).abs().max()
@@ -72,7 +72,7 @@ def test_regions_are_tiled_too(stylizer, estimate):
 
 
 def test_an_estimate_from_a_smaller_picture_is_near(stylizer, monkeypatch):
-    monkeypatch.setattr("multistyle.strips.ESTIMATE_SIZE", 100)
+    monkeypatch.setattr("multistyle.strip_painter.ESTIMATE_SIZE", 100)
     photo = torch.nn.functional.interpolate(torch.rand(1, 3, 12, 10), scale_factor=20.0, mode="bicubic")[0].clamp(0, 1)
     blend = stylizer.blend("starry")
     tiled = paint_tiled(stylizer, photo, blend, tile=64, estimate=True)
@@ -99,8 +99,8 @@ def test_what_fits_is_not_tiled(stylizer):
 def test_the_memory_of_one_pass_is_no_more_than_expected():
     """Of the shipped network; measured in a process of its own, since a peak never falls."""
     code = (
-        "import torch; from benchmarks.tiling import peak_memory; from multistyle.stylize import load_stylizer\n"
-        "from multistyle.tiling import BYTES_PER_PIXEL\n"
+        "import torch; from benchmarks.tiling import peak_memory; from multistyle.stylizer import load_stylizer\n"
+        "from multistyle.strips import BYTES_PER_PIXEL\n"
         "s = load_stylizer(device='cpu'); s(torch.rand(3, 64, 64)); before = peak_memory()\n"
         "s(torch.rand(3, 1200, 1200)); each = (peak_memory() - before) / 1200**2 / s.network.config.widths[0]\n"
         "print(each); assert BYTES_PER_PIXEL / 4 < each < BYTES_PER_PIXEL * 1.25"

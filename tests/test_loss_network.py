@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from train.features import BLOCKS, CAFFE, IMAGENET, FeatureError, load_loss_network
+from train.losses.loss_network import BLOCKS, CAFFE, IMAGENET, FeatureError, load_loss_network
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from multistyle.network import PHOTO
 
-from .config import TrainConfig
-from .features import LossNetwork
-from .losses import ERRORS, Grams, blend_grams, content_loss, gram, style_loss, total_variation
+from ..config import TrainConfig
+from .loss_network import LossNetwork
+from .terms import ERRORS, Grams, blend_grams, content_loss, gram, style_loss, total_variation
 
 
 class Losses(NamedTuple):

@@ -11,8 +11,8 @@ from typing import Any
 
 import typer
 
-from multistyle.atomic import atomic
 from multistyle.errors import MultistyleError
+from multistyle.files import atomic
 from train.progress import say
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from multistyle.network import conditional_instance_norm
 
-from .config import TrainConfig
+from ..config import TrainConfig
 from .objective import Losses, Objective
 from .regularizers import SpikeMeter, hatch_loss, shift_loss, weave_loss
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from multistyle.color import luminance
-from train.losses import Grams
+from train.losses.terms import Grams
 
 STRIDE = 4  # of the network's coarsest features: its upsampling could leave energy at multiples of 1/4 cycle a pixel
 BORDER = 16  # px

@@ -14,7 +14,7 @@ import torch
 import torch.multiprocessing as multiprocessing
 
 from multistyle.errors import MultistyleError
-from multistyle.stylize import load_stylizer
+from multistyle.stylizer import load_stylizer
 from train.progress import say
 
 from .contenders import PEER, build, mix, peers, pictures
@@ -27,7 +27,7 @@ import json, sys, time
 begin = time.perf_counter()
 import torch
 torch_there = time.perf_counter()
-from multistyle.stylize import load_stylizer
+from multistyle.stylizer import load_stylizer
 package = time.perf_counter()
 stylizer = load_stylizer({weights!r}, {device!r}, {precision!r})
 loaded = time.perf_counter()
@@ -90,7 +90,7 @@ def start_up(device: str, weights: str, precision: str) -> dict[str, float]:
 
 
 def root() -> Path:
-    return Path(__file__).parents[1]
+    return Path(__file__).parents[2]
 
 
 def tells_memory(device: torch.device) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import MultistyleError
+from ..errors import MultistyleError
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
