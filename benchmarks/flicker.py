@@ -24,6 +24,7 @@ import typer
 from torch import Tensor
 
 from multistyle.image import read_image, resize_image
+from multistyle.messages import tell
 from multistyle.stylizer import Stylizer, load_stylizer
 from multistyle.video.steady import Steady
 
@@ -66,12 +67,12 @@ def main(
     """Measure the flicker of painted films."""
     stylizer, view = load_stylizer(weights, "cpu", "float32"), fine_view(read_image(photo))
     columns = ("film", "each", "steady", "ratio", "sharp", "off each", "off steady")
-    print(" " * 26, *(f"{column:>10}" for column in columns))
+    tell(" ".join([" " * 26, *(f"{column:>10}" for column in columns)]))
     for name, scene in SCENES.items():
         rows = [measure(stylizer, painter, view, scene) for painter in stylizer.names[1 : painters + 1]]
         film, each, steady, sharp, off_each, off_steady = (mean(column) for column in zip(*rows))
         numbers = (film, each, steady, steady / each, sharp, off_each, off_steady)
-        print(f"{name:26}", *(f"{number:10.2f}" for number in numbers), flush=True)
+        tell(" ".join([f"{name:26}", *(f"{number:10.2f}" for number in numbers)]))
 
 
 def measure(stylizer: Stylizer, painter: str, view: Tensor, scene: Scene) -> tuple[float, ...]:

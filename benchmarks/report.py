@@ -14,7 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from multistyle.errors import MultistyleError
-from multistyle.files import atomic
+from multistyle.files import atomic_write
+from multistyle.messages import tell
 
 from .parts.command import run
 from .parts.contenders import PEER
@@ -129,10 +130,10 @@ def main(
     except (ValueError, KeyError, TypeError) as error:
         raise MultistyleError(f"not a result of benchmarks.throughput: {error}") from error
     if not readme:
-        print(generated)
+        tell(generated)
         return
     text = insert(README.read_text(encoding="utf-8"), generated)
-    with atomic(README) as temporary:
+    with atomic_write(README) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -21,6 +21,7 @@ import typer
 from multistyle.device import choose_device
 from multistyle.errors import MultistyleError, nearest
 from multistyle.files import check_place
+from multistyle.messages import say, tell
 from multistyle.network import NetworkConfig
 from multistyle.stylizer import Stylizer
 from multistyle.weights import Model
@@ -28,7 +29,6 @@ from train.config import read_config
 from train.data import Photos, read_paintings
 from train.losses.loss_network import load_loss_network
 from train.losses.objective import Objective
-from train.progress import say
 
 from .parts.command import commit, make_folder, print_table, run, write_results
 from .parts.contenders import Contender, pictures
@@ -114,7 +114,7 @@ def main(
     for name, cost in costs(models, device).items():
         rows[name] = cost | rows[name]
     print_table(rows)
-    print(f"cheapest within 3 %: {cheapest(rows)}")
+    tell(f"cheapest within 3 %: {cheapest(rows)}")
     facts = {
         "commit": commit(),
         "settings": {"painters": painters, "photos": count, "config": recipe.as_dict(), "device": str(place)},

@@ -27,6 +27,7 @@ from torch import Tensor
 from multistyle.device import choose_device
 from multistyle.errors import MultistyleError
 from multistyle.files import check_place
+from multistyle.messages import say
 from multistyle.network import PHOTO
 from multistyle.weights import Style
 from train.add_style import EVERY, SOLVE_PHOTOS, RowTrainer, learn, nearest_mix
@@ -36,7 +37,6 @@ from train.evaluation import mean_losses, painter_losses, set_apart
 from train.fit import fit
 from train.losses.loss_network import LossNetwork, load_loss_network
 from train.losses.objective import Losses, Objective
-from train.progress import say
 from train.trainer import Trainer
 
 from .parts.command import commit, make_folder, print_table, run, write_results

@@ -31,9 +31,9 @@ import typer
 from multistyle.device import choose_device, choose_precision
 from multistyle.errors import MultistyleError
 from multistyle.files import check_place
+from multistyle.messages import say
 from multistyle.stylizer import Stylizer
 from multistyle.weights import default_weights, load_weights
-from train.progress import say
 
 from .parts.command import commit, run, write_results
 from .parts.contenders import PEER, Contender, blends, disk, names

@@ -19,6 +19,7 @@ import torch
 import typer
 
 from multistyle.image import read_image, resize_image, write_image
+from multistyle.messages import say, tell
 from multistyle.painting import Render, paint_file
 from multistyle.stylizer import load_stylizer
 
@@ -36,9 +37,9 @@ def main(
 ) -> None:
     """Measure painting in strips at several sizes."""
     if one:
-        print(json.dumps(measure(photo, weights, estimate)))
+        tell(json.dumps(measure(photo, weights, estimate)))
         return
-    print(f"{'megapixels':>10} {'seconds':>8} {'per megapixel':>14} {'peak memory':>12}")
+    tell(f"{'megapixels':>10} {'seconds':>8} {'per megapixel':>14} {'peak memory':>12}")
     first = None
     for size in [float(text) for text in megapixels.split(",")]:
         with tempfile.TemporaryDirectory() as folder:
@@ -50,9 +51,8 @@ def main(
         found = json.loads(done.stdout)
         rate = found["seconds"] / pixels
         first = first or rate
-        print(
+        tell(
             f"{pixels / 1e6:10.1f} {found['seconds']:8.1f} {rate / first:13.2f}x {found['peak'] / 1e9:9.2f} GB",
-            flush=True,
         )
 
 
@@ -79,7 +79,7 @@ def measure(file: Path, weights: Path | None, estimate: bool) -> dict[str, float
 
     def show(done: int, total: int) -> None:
         if 10 * done // total > 10 * (done - 1) // total:
-            print(f"  {file.name}: {100 * done // total} %", file=sys.stderr, flush=True)
+            say(f"  {file.name}: {100 * done // total} %")
 
     paint_file(
         stylizer,

@@ -1,54 +1,123 @@
-"""Files that appear complete or not at all, whenever the program is stopped."""
+"""Files that appear complete or not at all, whenever the program is stopped, and never in place of an input."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import secrets
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import MultistyleError
 
-TEMPORARY = re.compile(r"\..+\.\d+\.part\.\w+")  # .NAME.PID.part.SUFFIX
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+MARK = ".multistyle-part"  # in the name of every temporary file
+DAY = 86400.0  # s; without locks, a temporary file older than this is taken for stale
 
 
 @contextmanager
-def atomic(path: Path, failure: type[MultistyleError] = MultistyleError) -> Iterator[Path]:
+def atomic_write(path: str | Path, failure: type[MultistyleError] = MultistyleError) -> Iterator[Path]:
     """A temporary path beside `path` to write to: renamed to `path` at the end, removed when anything fails.
 
-    Raises `failure` for an `OSError` inside.
+    The temporary file is created exclusively, has a short name whatever the length of the target's, and stays locked
+    while it is written, so that `remove_stale` can tell it from one that a killed program left. A link is written
+    through; a file that is replaced hands its mode on. Raises `failure` for an `OSError` inside.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    target = Path(os.path.realpath(path))
+    suffix = target.suffix if len(target.suffix) <= 16 else ""
+    temporary = target.with_name(f".{secrets.token_hex(4)}{MARK}{suffix}")
+    handle = None
     try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield temporary
-        temporary.replace(path)
+        with suppress(FileNotFoundError):
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+        temporary.replace(target)
     except OSError as error:
         raise failure(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
 
 
-def remove_stale(folder: Path) -> None:
-    """Remove the temporary files that a killed run left in `folder` and the folders in it."""
-    for path in folder.rglob(".*.part.*"):
-        if TEMPORARY.fullmatch(path.name) and path.is_file():
-            path.unlink(missing_ok=True)
+def remove_stale(folder: str | Path, nested: bool = False) -> None:
+    """Remove the temporary files that killed programs left in `folder`, and in the folders in it where `nested`.
+
+    A file that a running program still writes is left alone. What cannot be removed stays; nothing is raised.
+    """
+    pattern = f".*{MARK}*"
+    with suppress(OSError):
+        for path in Path(folder).rglob(pattern) if nested else Path(folder).glob(pattern):
+            with suppress(OSError):
+                if path.is_file() and not path.is_symlink() and _is_stale(path):
+                    path.unlink(missing_ok=True)
 
 
-def remove_parts(path: Path) -> None:
-    """Remove the temporary files of `path` itself that killed programs left; none may be writing it now."""
-    own = re.compile(rf"\.{re.escape(path.stem)}\.\d+\.part{re.escape(path.suffix)}")
-    for part in path.parent.iterdir():
-        if own.fullmatch(part.name):
-            part.unlink(missing_ok=True)
+def _is_stale(path: Path) -> bool:
+    if fcntl is None:
+        return time.time() - path.stat().st_mtime > DAY
+    with path.open("rb") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
-def check_place(path: Path, failure: type[MultistyleError] = MultistyleError) -> None:
-    """Raise `failure` unless a file can be made at `path`, or is there to be replaced."""
-    if path.is_dir():
+def check_input(path: str | Path, failure: type[MultistyleError] = MultistyleError) -> None:
+    """Raise `failure` unless `path` is a regular file, or a link to one; a pipe or a device could block for ever."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as error:
+        raise failure(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    if stat.S_ISDIR(mode):
+        raise failure(f"cannot read {path}: it is a folder, not a file")
+    if not stat.S_ISREG(mode):
+        raise failure(f"cannot read {path}: it is a pipe or a device, not a regular file")
+
+
+def check_place(
+    path: str | Path, failure: type[MultistyleError] = MultistyleError, inputs: Iterable[str | Path] = ()
+) -> None:
+    """Raise `failure` unless a file can be made at `path`, or replaced there.
+
+    inputs: what the program reads, files or folders. Neither one of the files, by whatever link or name, nor a file
+    that is in one of the folders is ever replaced.
+    """
+    path = Path(path)
+    target = Path(os.path.realpath(path))
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        mode = None
+    except (OSError, ValueError) as error:
+        raise failure(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+    if mode is not None and stat.S_ISDIR(mode):
         raise failure(f"cannot write {path}: it is a folder")
-    if not path.parent.is_dir():
-        raise failure(f"cannot write {path}: there is no folder {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise failure(f"cannot write {path}: the folder {path.parent} is not writable")
+    if mode is not None and not stat.S_ISREG(mode):
+        raise failure(f"cannot write {path}: it is a pipe or a device, not a regular file")
+    if not target.parent.is_dir():
+        raise failure(f"cannot write {path}: there is no folder {target.parent if path.is_symlink() else path.parent}")
+    if not os.access(target.parent, os.W_OK):
+        raise failure(f"cannot write {path}: the folder {target.parent} is not writable")
+    for source in inputs if mode is not None else ():
+        if _holds(Path(source), target):
+            raise failure(f"cannot write {path}: it is an input ({source}); choose another output")
+
+
+def _holds(source: Path, target: Path) -> bool:
+    """Whether `target`, which exists, is the file `source`, or lies in the folder `source`."""
+    try:
+        return target.samefile(source) or (source.is_dir() and target.is_relative_to(source.resolve()))
+    except (OSError, ValueError):
+        return False

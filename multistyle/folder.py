@@ -153,7 +153,7 @@ def _run(
     record: BlendRecord | None = None,
 ) -> Iterator[Outcome]:
     _make_folder(plan.target)
-    remove_stale(plan.target)
+    remove_stale(plan.target, nested=True)
     if record:
         record.tidy()
     limit = 1 if keep_colors else CPU_BATCH if stylizer.device.type == "cpu" else GPU_BATCH

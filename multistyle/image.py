@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .errors import ImageError
-from .files import atomic, check_place
+from .files import atomic_write, check_place
 
 WITH_ALPHA = {".png", ".webp", ".tif", ".tiff", ".avif"}  # formats written here that can hold transparency
 WRITABLE = WITH_ALPHA | {".jpg", ".jpeg", ".bmp", ".ppm"}
@@ -202,5 +202,5 @@ def write_image(path: str | Path, image: Tensor, alpha: Tensor | None = None) ->
         Image.fromarray(np.ascontiguousarray(array)).save(encoded, format, **SAVE_OPTIONS.get(path.suffix.lower(), {}))
     except (OSError, ValueError) as error:
         raise ImageError(f"cannot write {path}: {error}") from error
-    with atomic(path, ImageError) as temporary:
+    with atomic_write(path, ImageError) as temporary:
         temporary.write_bytes(encoded.getbuffer())

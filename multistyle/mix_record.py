@@ -11,7 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 from .errors import MultistyleError
-from .files import atomic
+from .files import atomic_write
 
 CONCENTRATION = 2.0  # of random mixes; higher spreads the weight over more styles
 
@@ -46,7 +46,7 @@ class BlendRecord:
             complete = StringIO(text[: text.rfind("\n") + 1], newline="")  # the last row may be torn
             rows = {row[0]: row[1] for row in csv.reader(complete) if len(row) == 2}
         rows = {name: mix for name, mix in rows.items() if (self.folder / name).is_file()}
-        with atomic(self.path) as temporary:
+        with atomic_write(self.path) as temporary:
             temporary.write_bytes(b"".join(map(_line, [("file", "mix"), *sorted(rows.items())])))
 
     def add(self, painting: Path, mix: str) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .errors import MultistyleError
 from .fast_network import FastNetwork
-from .files import atomic, check_place
+from .files import atomic_write, check_place
 from .network import StyleNetwork, cut_from_grid, grid_index
 from .weights import Model
 
@@ -67,7 +67,7 @@ def export_onnx(
         [asdict(style) for style in model.catalogue], ensure_ascii=False
     )
     program.model.producer_name = "multistyle"
-    with atomic(target) as temporary:
+    with atomic_write(target) as temporary:
         program.save(temporary, external_data=False)
         progress("checking it in ONNX Runtime")
         worst = compare(OnnxNetwork(model.network, torch.float32), temporary)

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from .errors import MultistyleError
-from .files import atomic, check_place
+from .files import atomic_write, check_place
 from .image import check_image, check_output, write_image
 from .stylizer import Stylizer
 from .video.reader import load_av
@@ -74,7 +74,7 @@ def write_sequence(output: str | Path, frames: Iterable[Tensor]) -> None:
         for number, frame in enumerate(frames, start=1):
             write_image(path / f"{number:04d}.png", frame)
         return
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         (_write_gif if suffix == ".gif" else _write_mp4)(temporary, frames)
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .errors import WeightsError
-from .files import atomic
+from .files import atomic_write
 from .network import PHOTO, NetworkConfig, StyleNetwork
 
 FORMAT = "multistyle"
@@ -109,7 +109,7 @@ def write_tensors(file: Path, mark: str, version: int, header: dict[str, Any], t
     metadata = {"format": mark, "format_version": str(version)}
     metadata |= {key: json.dumps(value, ensure_ascii=False) for key, value in header.items()}
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with atomic(file, WeightsError) as temporary:
+    with atomic_write(file, WeightsError) as temporary:
         temporary.write_bytes(save(ready, metadata))
 
 

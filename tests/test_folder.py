@@ -17,6 +17,7 @@ from multistyle import folder as folder_module
 from multistyle.cli.folder import folder as command
 from multistyle.color import keep_colors
 from multistyle.errors import BlendError, MultistyleError
+from multistyle.files import MARK
 from multistyle.folder import paint_folder, plan_folder
 from multistyle.image import read_image, write_image
 from multistyle.mix_record import draw_mix
@@ -51,7 +52,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:
     """Of each painting: another number once it was written again."""
-    paintings = (path for path in folder.rglob("*") if path.suffix in (".png", ".jpg") and ".part." not in path.name)
+    paintings = (path for path in folder.rglob("*") if path.suffix in (".png", ".jpg") and MARK not in path.name)
     return {path.relative_to(folder).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns) for path in paintings}
 
 
@@ -207,7 +208,7 @@ def test_a_killed_run_goes_on_where_it_was(stylizer, weight_file, source, tmp_pa
         arguments = [sys.executable, "-c", KILLED, weight_file, source, target, renames]
         assert subprocess.run([*map(str, arguments)], cwd=Path(__file__).parents[1]).returncode == -signal.SIGKILL
         assert plan_folder(source, target).done >= done
-        assert list(target.rglob(".*.part.*"))
+        assert list(target.rglob(f".*{MARK}*"))
     before = stamps(target)
     with (target / "blends.csv").open("a") as record:
         record.write('wide.png,"star')  # torn

@@ -9,7 +9,6 @@ import pytest
 import torch
 from training import CONFIG, ROOT, run
 
-from multistyle.files import remove_parts
 from multistyle.weights import load_weights
 
 SAVING = replace(CONFIG, steps=4, checkpoint_minutes=0.0)  # after every step
@@ -92,11 +91,3 @@ def test_a_killed_run_keeps_its_last_state_and_goes_on_to_the_same_end(material)
         for name, tensor in resumed.model.network.state_dict().items():
             assert torch.equal(tensor, whole[name]), (moment, name)
     assert not list(material.glob(".*part*")), "what killed programs left is removed"
-
-
-def test_only_the_parts_of_the_file_itself_are_removed(tmp_path):
-    for name in (".a.12.part.png", ".a.b.12.part.png", ".a.12.part.jpg", ".a.part.png", "a.png"):
-        (tmp_path / name).touch()
-    remove_parts(tmp_path / "a.png")
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {".a.12.part.jpg", ".a.b.12.part.png", ".a.part.png", "a.png"}

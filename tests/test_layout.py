@@ -14,7 +14,7 @@ FILES = sorted(path for folder in ("multistyle", "train", "benchmarks") for path
 # Each module of multistyle may import those on lines above its own.
 ROAD = [
     {"errors"},
-    {"network", "files", "video.reader", "video.motion"},
+    {"network", "files", "messages", "video.reader", "video.motion"},
     {"device", "image", "blend", "color", "video.writer"},
     {"weights", "mix_record", "strip_painter", "fast_network"},
     {"cartridge"},

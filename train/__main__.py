@@ -13,6 +13,7 @@ from multistyle.device import choose_device
 from multistyle.errors import MultistyleError, nearest
 from multistyle.files import check_place
 from multistyle.image import check_output, read_image, resize_image, write_image
+from multistyle.messages import say
 from multistyle.weights import load_weights
 
 from . import style_commands as catalogue
@@ -23,7 +24,7 @@ from .gatys import OPTIMIZERS, optimise, parse_paintings
 from .losses.loss_network import load_loss_network
 from .losses.objective import Losses, Objective
 from .parallel import Team, choose_share, spare_cores, team_up
-from .progress import SECONDS, say
+from .progress import SECONDS
 from .tensorboard import Board
 from .trainer import Trainer
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from multistyle.errors import MultistyleError
-from multistyle.files import atomic
+from multistyle.files import atomic_write
 
 from .config import TrainConfig
 
@@ -21,7 +21,7 @@ class CheckpointError(MultistyleError):
 
 def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, strings, lists and dicts of these) under a temporary name, then rename it."""
-    with atomic(file, CheckpointError) as temporary:
+    with atomic_write(file, CheckpointError) as temporary:
         torch.save(state, temporary)
 
 

@@ -6,7 +6,6 @@ import csv
 import io
 import itertools
 import signal
-import sys
 import tarfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from multistyle.errors import ImageError, MultistyleError, nearest
 from multistyle.image import read_image, resize_image
+from multistyle.messages import say
 from multistyle.weights import Style
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
@@ -66,7 +66,7 @@ class Photos:
             photo = (fit_shorter(self._read(index), self.size) * 255).round().byte()
         except (ImageError, OSError) as error:
             self._broken[index] = True
-            print(f"skipped: {error}", file=sys.stderr)
+            say(f"skipped: {error}")
             return None
         if self.small:
             self._cache[index] = photo

@@ -11,14 +11,15 @@ from types import FrameType
 from typing import Any
 
 from multistyle.errors import MultistyleError
-from multistyle.files import remove_parts
+from multistyle.files import remove_stale
 from multistyle.image import write_image
+from multistyle.messages import say
 from multistyle.weights import save_weights
 
 from .checkpoint import save_checkpoint
 from .data import Batches, Photos
 from .losses.objective import Losses
-from .progress import Progress, say
+from .progress import Progress
 from .tensorboard import Board
 from .trainer import Trainer
 
@@ -32,8 +33,7 @@ class Record:
         self.trainer, self.output, self.facts, self.board = trainer, output, dict(facts), board
         self.examples = Batches(photos, PREVIEW_PHOTOS, trainer.config.crop, trainer.config.seed)[0]
         self.progress, self.saved = Progress(trainer.config, board), time.monotonic()
-        for file in (output, state_of(output)):
-            remove_parts(file)
+        remove_stale(output.parent)
         if board is not None:
             board.start(trainer.done)
 

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from multistyle.device import choose_device
 from multistyle.errors import DeviceError, MultistyleError
-
-from .progress import say
+from multistyle.messages import say
 
 
 @dataclass(frozen=True)

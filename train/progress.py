@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from multistyle.errors import MultistyleError
+from multistyle.messages import say
 
 from .config import TrainConfig
 from .losses.objective import Losses
@@ -62,7 +63,3 @@ class Progress:
     def losses(self) -> dict[str, float]:
         """The means on the last line, for the record; empty before the first."""
         return {} if self.means is None else {"content": self.means.content, "style": self.means.style}
-
-
-def say(text: str, end: str = "\n") -> None:
-    print(text, end=end, file=sys.stderr, flush=True)

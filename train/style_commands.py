@@ -18,6 +18,7 @@ from multistyle.cartridge import append_style, check_new_name, import_files, sav
 from multistyle.device import choose_device
 from multistyle.errors import WeightsError
 from multistyle.files import check_place
+from multistyle.messages import say
 from multistyle.network import PHOTO
 from multistyle.weights import Model, Style, default_weights, load_weights, save_weights
 
@@ -28,7 +29,6 @@ from .evaluation import painter_losses, set_apart
 from .fit import stop_signals
 from .losses.loss_network import LossNetwork, load_loss_network
 from .losses.objective import Objective
-from .progress import say
 
 Weights = Annotated[Path | None, typer.Option(help="Weight file to start from; default: the shipped one.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Weight file to write; may be the same.")]

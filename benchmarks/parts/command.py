@@ -12,8 +12,8 @@ from typing import Any
 import typer
 
 from multistyle.errors import MultistyleError
-from multistyle.files import atomic
-from train.progress import say
+from multistyle.files import atomic_write
+from multistyle.messages import say, tell
 
 
 def run(main: Callable[..., None], stopped: str = "stopped") -> None:
@@ -44,7 +44,7 @@ def make_folder(folder: Path) -> None:
 
 def write_results(file: Path, results: dict[str, Any]) -> None:
     """Write `results` as JSON; the place is to be checked (`check_place`) before the work begins."""
-    with atomic(file) as temporary:
+    with atomic_write(file) as temporary:
         temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
@@ -52,13 +52,13 @@ def print_table(results: dict[str, Any], indent: str = "") -> None:
     """Print the numbers as text, one a line, nested ones indented."""
     for name, value in results.items():
         if isinstance(value, dict):
-            print(f"{indent}{name}")
+            tell(f"{indent}{name}")
             print_table(value, indent + "  ")
         elif isinstance(value, list):
             for row in value:
-                print(f"{indent}  {'  '.join(f'{v:.3f}' if isinstance(v, float) else str(v) for v in row.values())}")
+                tell(f"{indent}  {'  '.join(f'{v:.3f}' if isinstance(v, float) else str(v) for v in row.values())}")
         else:
-            print(f"{indent}{name:24} {value:.4f}")
+            tell(f"{indent}{name:24} {value:.4f}")
 
 
 def progress(items: Iterable[Any], title: str) -> Iterator[Any]:

@@ -14,8 +14,8 @@ import torch
 import torch.multiprocessing as multiprocessing
 
 from multistyle.errors import MultistyleError
+from multistyle.messages import say
 from multistyle.stylizer import load_stylizer
-from train.progress import say
 
 from .contenders import PEER, build, mix, peers, pictures
 from .machine import synchronize

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..messages import tell
 from .options import FAILURE, USAGE, Weights, failing_with, progress_bar
 
 
@@ -24,4 +25,4 @@ def export(
     with failing_with(FAILURE), progress_bar() as bar:
         task = bar.add_task("reading the weights", total=None)
         worst = export_onnx(load_weights(weights), output, precision, lambda step: bar.update(task, description=step))
-    print(f"{output}  {output.stat().st_size / 1e6:.1f} MB, within {worst:.2f} grey levels of PyTorch", flush=True)
+    tell(f"{output}  {output.stat().st_size / 1e6:.1f} MB, within {worst:.2f} grey levels of PyTorch")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import MultistyleError
+from ..messages import say, tell
 from .options import (
     FAILURE,
     USAGE,
@@ -22,7 +23,6 @@ from .options import (
     failing_with,
     prepare,
     progress_bar,
-    say,
 )
 
 RANDOM = "random"
@@ -59,7 +59,7 @@ def folder(
         mixed = describe(stylizer.blend(blend, strength), stylizer.names)
         draws = (seed or 0) if mix == RANDOM else None
         outcomes = paint_folder(stylizer, plan, blend, strength, size, draws, keep_colors)
-    print(f"mix {RANDOM if mix == RANDOM else mixed}", flush=True)
+    tell(f"mix {RANDOM if mix == RANDOM else mixed}")
     failures = []
     with failing_with(FAILURE), progress_bar() as bar:
         task = bar.add_task("", total=len(plan.jobs))
@@ -70,6 +70,6 @@ def folder(
     for failure in failures:
         say(f"error: {failure}")
     there = f", {plan.done} there already" if plan.done else ""
-    print(f"{len(plan.jobs) - len(failures)} of {len(plan.jobs)} painted into {target}{there}", flush=True)
+    tell(f"{len(plan.jobs) - len(failures)} of {len(plan.jobs)} painted into {target}{there}")
     if failures:
         raise typer.Exit(FAILURE)

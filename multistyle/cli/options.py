@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import MultistyleError
+from ..messages import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -73,7 +73,7 @@ def progress_bar() -> Progress:
     console = Console(stderr=True)
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
@@ -99,7 +99,3 @@ def report(failures: list[str], total: int) -> None:
         if total > 1:
             say(f"{total - len(failures)} of {total} painted")
         raise typer.Exit(FAILURE)
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import MultistyleError
+from ..messages import tell
 from .options import (
     FAILURE,
     USAGE,
@@ -56,7 +57,7 @@ def sequence(
         image = read(photo, size)
         painted = paint_sequence(stylizer, image, blend_path(torch.stack(corners), frames))
         write_sequence(output, shown(painted, frames, output))
-    print(f"{output}  {image.shape[2]} x {image.shape[1]}, {frames} frames", flush=True)
+    tell(f"{output}  {image.shape[2]} x {image.shape[1]}, {frames} frames")
 
 
 def sheet(
@@ -93,7 +94,7 @@ def sheet(
         count = sum(map(len, cells))
         page = arrange_sheet(cells, shown(paint_sheet(stylizer, read(photo, size), cells), count, str(output)))
         write_image(output, page)
-    print(f"{output}  {page.shape[2]} x {page.shape[1]}, {count} paintings", flush=True)
+    tell(f"{output}  {page.shape[2]} x {page.shape[1]}, {count} paintings")
 
 
 def check_not_photo(photo: Path, output: str | Path) -> None:

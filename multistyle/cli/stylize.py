@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import MultistyleError
+from ..messages import tell
 from .options import (
     FAILURE,
     USAGE,
@@ -73,7 +74,7 @@ def stylize(
         blend = region_blend(stylizer, [file for file, _ in masks], blends, default, strength)
         render = Render(blend, size, keep_colors, tile, estimate)
         jobs = plan(photos, output)
-    print(f"mix {describe(default, stylizer.names)}", flush=True)
+    tell(f"mix {describe(default, stylizer.names)}")
     failures = []
     with progress_bar() as bar:
         for photo, target in jobs:
@@ -81,7 +82,7 @@ def stylize(
             try:
                 height, width = paint_file(stylizer, photo, target, render, partial(advance, bar, task))
                 note = "  (statistics estimated)" if estimate and render.tiled(stylizer, height, width) else ""
-                print(f"{target}  {width} x {height}{note}", flush=True)
+                tell(f"{target}  {width} x {height}{note}")
             except MultistyleError as error:
                 failures.append(str(error))
             bar.remove_task(task)
@@ -124,7 +125,7 @@ def styles(
         catalogue = load_weights(weights).catalogue
     if as_json:
         fields = ("name", "artist", "title", "year")
-        print(
+        tell(
             json.dumps(
                 [{field: getattr(style, field) for field in fields} for style in catalogue],
                 ensure_ascii=False,
@@ -135,7 +136,7 @@ def styles(
     names, artists = (max(len(getattr(style, field)) for style in catalogue) for field in ("name", "artist"))
     for style in catalogue:
         year = f", {style.year}" if style.year else ""
-        print(f"{style.name:{names}}  {style.artist:{artists}}  {style.title}{year}".rstrip())
+        tell(f"{style.name:{names}}  {style.artist:{artists}}  {style.title}{year}".rstrip())
 
 
 def plan(photos: list[Path], output: str) -> list[tuple[Path, Path]]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..messages import tell
 from .options import (
     FAILURE,
     USAGE,
@@ -48,7 +49,7 @@ def video(
         start = stylizer.blend(blends[0] if mix is not None else None, strength)
         end = stylizer.blend(blends[-1], strength) if to is not None else None
     ends = [start] if end is None else [start, end]
-    print("mix", " -> ".join(describe(blend, stylizer.names) for blend in ends), flush=True)
+    tell("mix " + " -> ".join(describe(blend, stylizer.names) for blend in ends))
     with failing_with(FAILURE), progress_bar() as bar:
         task = bar.add_task(str(source), total=None)
 
@@ -56,4 +57,4 @@ def video(
             bar.update(task, completed=done, total=total)
 
         frames = paint_video(source, target, stylizer, start, end, size=size, progress=progress)
-    print(f"{target}  {frames} frames", flush=True)
+    tell(f"{target}  {frames} frames")

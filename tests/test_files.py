@@ -1,0 +1,101 @@
+"""Files appear whole or not at all, and never in place of an input."""
+
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from multistyle.errors import ImageError, MultistyleError
+from multistyle.files import MARK, atomic_write, check_input, check_place, remove_stale
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path):
+    with atomic_write(tmp_path / "a.png") as temporary:
+        temporary.write_text("whole")
+        assert not (tmp_path / "a.png").exists() and temporary.suffix == ".png"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_nothing_is_left_when_writing_fails(tmp_path):
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(ImageError, match="cannot write .*a: No space left on device"):
+        with atomic_write(tmp_path / "a", ImageError):
+            raise OSError(28, "No space left on device")
+    with pytest.raises(KeyboardInterrupt):
+        with atomic_write(tmp_path / "a"):
+            raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["a"] and (tmp_path / "a").read_text() == "old"
+
+
+def test_clean_up_does_not_hide_what_went_wrong(tmp_path):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    with pytest.raises(MultistyleError, match="cannot write"):
+        with atomic_write(folder / "a") as temporary:
+            temporary.unlink()
+            folder.rmdir()
+
+
+def test_a_name_as_long_as_the_system_allows(tmp_path):
+    path = tmp_path / ("n" * 251 + ".png")
+    check_place(path)
+    with atomic_write(path) as temporary:
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+    with pytest.raises(MultistyleError, match="name too long"):
+        check_place(tmp_path / ("n" * 300))
+
+
+def test_the_mode_stays_and_a_link_is_written_through(tmp_path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    with atomic_write(link) as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink() and target.read_text() == "new" and stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+def test_stale_files_are_removed_and_others_left(tmp_path):
+    killed = "import os, signal, sys; from multistyle.files import atomic_write\n"
+    killed += "with atomic_write(sys.argv[1]) as part: os.kill(os.getpid(), signal.SIGKILL)"
+    (tmp_path / "inner").mkdir()
+    for folder in (tmp_path, tmp_path / "inner"):
+        subprocess.run([sys.executable, "-c", killed, str(folder / "a.png")])
+        assert len(list(folder.glob(f".*{MARK}.png"))) == 1
+    (tmp_path / ".someone.part.png").write_text("not ours")
+    with atomic_write(tmp_path / "b.png") as running:
+        remove_stale(tmp_path, nested=True)
+        assert running.exists()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".someone.part.png", "b.png", "inner"]
+    remove_stale(tmp_path / "none")
+
+
+def test_an_output_is_never_an_input(tmp_path):
+    photo, other = tmp_path / "photos" / "a.png", tmp_path / "b.png"
+    photo.parent.mkdir()
+    photo.write_text("photo")
+    (tmp_path / "soft.png").symlink_to(photo)
+    os.link(photo, tmp_path / "hard.png")
+    for path in (photo, tmp_path / "soft.png", tmp_path / "hard.png", tmp_path / "photos" / ".." / "photos" / "a.png"):
+        with pytest.raises(MultistyleError, match="it is an input"):
+            check_place(path, inputs=[other, photo])
+    with pytest.raises(MultistyleError, match="it is an input"):
+        check_place(photo, inputs=[tmp_path / "photos"])
+    check_place(other, inputs=[photo, tmp_path / "photos"])
+    check_place(tmp_path / "photos" / "new.png", inputs=[tmp_path / "photos"])
+
+
+def test_what_is_no_place_or_no_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path, text in ((tmp_path, "a folder"), (tmp_path / "pipe", "a pipe or a device")):
+        with pytest.raises(MultistyleError, match=text):
+            check_place(path)
+        with pytest.raises(MultistyleError, match=text):
+            check_input(path)
+    with pytest.raises(MultistyleError, match="there is no folder"):
+        check_place(tmp_path / "none" / "a")
+    with pytest.raises(ImageError, match="No such file"):
+        check_input(tmp_path / "none", ImageError)
