@@ -28,7 +28,8 @@ from torch import Tensor
 
 from multistyle.errors import MultistyleError
 from multistyle.files import check_place
-from multistyle.stylizer import Carry, Stylizer
+from multistyle.one_pass import Carry
+from multistyle.stylizer import Stylizer
 from multistyle.weights import default_weights, load_weights
 from train.config import TrainConfig
 from train.data import Photos, read_paintings
@@ -137,8 +138,11 @@ class Bench:
     def _border(self, photo: Tensor, name: str) -> float:
         """The border score of a painting of the middle, against the middle of the whole's painting."""
         whole, middle = Carry(), slice(SIZE // 4, -SIZE // 4)
-        inside = self.stylizer(photo, name, carry=whole)[:, middle, middle]
-        return border_score(self.stylizer(photo[:, middle, middle], name, carry=Carry(0.0, whole.statistics)), inside)
+        inside = self.stylizer.one_pass(photo, self.stylizer.blend(name), whole)[:, middle, middle]
+        return border_score(
+            self.stylizer.one_pass(photo[:, middle, middle], self.stylizer.blend(name), Carry(0.0, whole.statistics)),
+            inside,
+        )
 
     def stability(self) -> dict[str, float]:
         """Mean change of the painting over mean change of the photo."""

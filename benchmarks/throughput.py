@@ -62,8 +62,11 @@ def take_turns(group: Sequence[Contender | Remote], device: torch.device) -> dic
 
 def measure_size(stylizer: Stylizer, name: str, weights: Path, size: int, batch: int) -> list[dict[str, Any]]:
     """A row for each contender at one size and batch."""
-    device, precision = stylizer.device, str(stylizer.precision).split(".")[-1]
-    least = floor(counted(stylizer.network, size, stylizer.precision), limits(device, stylizer.precision))
+    device, precision = stylizer.device, str(stylizer.one_pass.precision).split(".")[-1]
+    least = floor(
+        counted(stylizer.one_pass.network, size, stylizer.one_pass.precision),
+        limits(device, stylizer.one_pass.precision),
+    )
     with ExitStack() as stack:
         group = [
             stack.enter_context(closing(Remote(each, name, size, batch, str(weights), precision)))
@@ -85,9 +88,13 @@ def measure_device(name: str, sizes: list[int], batches: list[int], precision: s
     """All rows of one device."""
     device = choose_device(name)
     stylizer = Stylizer(load_weights(weights), name, precision)
-    result: dict[str, Any] = {"device": name, **describe(device), "precision": str(stylizer.precision).split(".")[-1]}
+    result: dict[str, Any] = {
+        "device": name,
+        **describe(device),
+        "precision": str(stylizer.one_pass.precision).split(".")[-1],
+    }
     say(f"{name}: {result['name']}, {result['precision']}")
-    result["limits"] = limits(device, stylizer.precision)
+    result["limits"] = limits(device, stylizer.one_pass.precision)
     result["rows"] = [
         row for size in sizes for batch in batches for row in measure_size(stylizer, name, weights, size, batch)
     ]

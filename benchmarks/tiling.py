@@ -20,8 +20,8 @@ import typer
 
 from multistyle.image import read_image, resize_image, write_image
 from multistyle.messages import say, tell
-from multistyle.painting import Render, paint_file
-from multistyle.stylizer import load_stylizer
+from multistyle.painting import PaintOptions
+from multistyle.stylizer import load_stylizer, paint_file
 
 from .parts.command import run
 
@@ -85,7 +85,7 @@ def measure(file: Path, weights: Path | None, estimate: bool) -> dict[str, float
         stylizer,
         file,
         file.with_name("painted.png"),
-        Render(stylizer.default_blend(), tile=TILE, estimate=estimate),
+        PaintOptions(strips=TILE, estimate=estimate),
         show,
     )
     return {"seconds": time.perf_counter() - started, "peak": peak_memory() - loaded}

@@ -95,18 +95,18 @@ class Regions:
     rest: Tensor
 
     def fitted(self, height: int, width: int) -> Regions:
-        """The same regions with masks (height, width), as bytes."""
-        masks = [mask if mask.dtype == torch.uint8 else (mask * 255).round().byte() for mask in self.masks]
+        """The same regions with masks (height, width)."""
         size = (height, width)
         fitted = [
             mask if mask.shape == size else F.interpolate(mask[None, None], size, mode="bilinear", antialias=True)[0, 0]
-            for mask in masks
+            for mask in self.masks
         ]
         return Regions(fitted, self.blends, self.rest)
 
     def field(self, rows: Tensor | slice = slice(None), columns: Tensor | slice = slice(None)) -> Tensor:
         """The blend field (S, h, w) of all masks, which are of one size, or of some of their rows and columns."""
-        claims = torch.stack([mask[rows][:, columns].float() / 255 for mask in self.fitted(*self.masks[0].shape).masks])
+        parts = [mask[rows][:, columns] for mask in self.masks]
+        claims = torch.stack([part / 255 if part.dtype == torch.uint8 else part for part in parts])
         claimed = claims.sum(0, keepdim=True)
         claims = torch.cat([claims / claimed.clamp_min(1), (1 - claimed).clamp_min(0)])
         return torch.einsum("rhw,rs->shw", claims, torch.stack([*self.blends, self.rest]))

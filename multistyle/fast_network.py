@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .network import PHOTO, StyleNetwork, UpsampledConvolution, modulate, moments
+from .network import StyleNetwork, UpsampledConvolution, modulate, moments
 
 # What each of the four upsampled pixels -1 .. 2 of cell 0 takes from the cells -1, 0 and 1.
 TAPS = {
@@ -24,7 +24,7 @@ TAPS = {
 
 
 class FastNetwork(nn.Module):
-    """What `StyleNetwork.forward` computes, of images on the stride's grid. Takes no gradients.
+    """What `StyleNetwork.paint` computes. Takes no gradients.
 
     network: as loaded; its convolutions, which may be in half precision, and its table are used, not copied. Kernels
     for phases are made from it here, so it is not to be changed afterwards.
@@ -39,11 +39,12 @@ class FastNetwork(nn.Module):
     def forward(
         self, image: Tensor, blend: Tensor, carried: Tensor | None = None, share: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Paint image (B, 3, H, W), H and W multiples of `STRIDE` and at least `MINIMUM`, in blend (B, S) or
-        (B, S, H, W): as `StyleNetwork.forward`, (B, 3, H, W) in float32.
+        """Paint an image as `StyleNetwork.paint` does; (B, 3, H, W) in float32, and the statistics used, (B, 2, N).
 
-        The second value is the statistics of all normalizations, (B, 2, N): means, then variances. carried: those of
-        an earlier picture, which this one's are mixed with, a `share` (a scalar) of them being new.
+        image: (B, 3, H, W); H and W are multiples of `STRIDE` and at least `MINIMUM`.
+        blend: (B, S) or (B, S, H, W).
+        carried: statistics (means, then variances, of the N normalized channels) of an earlier picture, to be mixed in.
+        share: a scalar, how much of the mixed statistics is this picture's.
         """
         network = self.network
         layer = _Layers(network, network.modulator(blend), carried, share)
@@ -56,8 +57,7 @@ class FastNetwork(nn.Module):
             x = F.conv2d(F.pad(x, (1,) * 4, mode="replicate"), kernel)
             x = join_phases(F.relu_(layer.normalize_phases(x)))
         painted = torch.sigmoid(layer.normalize(network.up[-1](x).float()))
-        photo = blend[:, PHOTO, None, None, None] if blend.ndim == 2 else blend[:, PHOTO, None]
-        return photo * image + (1 - photo) * painted, torch.cat(layer.statistics, dim=2)
+        return painted, torch.cat(layer.statistics, dim=2)
 
 
 @dataclass

@@ -10,18 +10,19 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from .blend import Blend, describe
+from .blend import describe
 from .errors import MultistyleError
 from .files import remove_stale
-from .image import HEIF, WRITABLE, Picture, read_picture, resize_image, write_image
+from .image import HEIF, WRITABLE, Picture, write_image
 from .mix_record import BlendRecord, draw_mix
-from .painting import Render
+from .painting import PaintOptions, load_picture, paint_batch
 from .stylizer import Stylizer
 
 PICTURES = WRITABLE | HEIF | {".gif", ".jfif", ".jp2", ".tga"}  # the files of a folder taken for pictures
@@ -112,61 +113,52 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def paint_folder(
-    stylizer: Stylizer,
-    plan: FolderPlan,
-    blend: Blend | None = None,
-    strength: float = 1.0,
-    size: int | None = None,
-    seed: int | None = None,
-    keep_colors: bool = False,
+    stylizer: Stylizer, plan: FolderPlan, options: PaintOptions = PaintOptions(), seed: int | None = None
 ) -> Iterator[Outcome]:
     """Paint what is left of `plan` (from `plan_folder`); yields an `Outcome` for each picture as it is through.
 
-    blend: one for all pictures, as in a `Stylizer` call. strength: in [0, 1]. size: the paintings' longer side in px;
-    None: the photo's. seed: paints each picture in a mix of its own instead (see `draw_mix`; blend is not used), and
-    records painting and mix in blends.csv in the output folder; the recorded mix includes the strength. keep_colors:
-    see `Render`.
+    seed: paints each picture in its own random mix (see `draw_mix`) instead of the options' blend, and records painting
+    and mix in blends.csv in the output folder; the recorded mix includes the strength.
 
     Reading and writing go on in threads while the network runs; a few pictures for each are in memory at a time. What
     a killed run left half-written is removed first. Raises `BlendError` at once, and while working `MultistyleError`
     where the disk is full or the record cannot be written; a picture that fails otherwise is an `Outcome`.
     """
-    fixed = stylizer.blend(blend, strength)
+    options.resolve(stylizer.one_pass)
     if seed is None:
-        return _run(stylizer, plan, size, keep_colors, lambda job: fixed)
+        return _run(stylizer, plan, options, lambda job: options)
     record = BlendRecord(plan.target)
 
-    def draw(job: Job) -> Tensor:
-        mix = describe(stylizer.blend(draw_mix(stylizer.names, seed, job.name), strength), stylizer.names)
+    def draw(job: Job) -> PaintOptions:
+        mix = describe(stylizer.blend(draw_mix(stylizer.names, seed, job.name), options.strength), stylizer.names)
         record.add(job.target, mix)
-        return stylizer.blend(mix)  # as it is recorded, rounded
+        return replace(options, blend=mix, strength=1.0)  # as it is recorded, rounded
 
-    return _run(stylizer, plan, size, keep_colors, draw, record)
+    return _run(stylizer, plan, options, draw, record)
 
 
 def _run(
     stylizer: Stylizer,
     plan: FolderPlan,
-    size: int | None,
-    keep_colors: bool,
-    blend_for: Callable[[Job], Tensor],
+    options: PaintOptions,
+    options_for: Callable[[Job], PaintOptions],
     record: BlendRecord | None = None,
 ) -> Iterator[Outcome]:
     _make_folder(plan.target)
     remove_stale(plan.target, nested=True)
     if record:
         record.tidy()
-    limit = 1 if keep_colors else CPU_BATCH if stylizer.device.type == "cpu" else GPU_BATCH
+    limit = 1 if options.regions else CPU_BATCH if stylizer.device.type == "cpu" else GPU_BATCH
     workers = min(8, os.cpu_count() or 1)
     ahead = 2 * workers  # enough that they never wait for the network, and a bound on what is in memory
     writing: deque[tuple[Job, Future]] = deque()
     pool = ThreadPoolExecutor(workers)
     try:
-        for batch in _batches(_read_ahead(pool, plan.jobs, size, ahead), limit):
+        for batch in _batches(_read_ahead(pool, plan.jobs, options, ahead), limit):
             if batch[0].shape is None:
                 writing.extend(batch)
             else:
-                painted = _paint(stylizer, batch, [blend_for(reading.job) for reading in batch], keep_colors)
+                painted = _paint(stylizer, batch, [options_for(reading.job) for reading in batch])
                 writing.extend((reading.job, pool.submit(_write, reading, one)) for reading, one in zip(batch, painted))
             while len(writing) > ahead:
                 yield _outcome(*writing.popleft())
@@ -178,10 +170,10 @@ def _run(
         record.tidy()
 
 
-def _read_ahead(pool: ThreadPoolExecutor, jobs: Iterable[Job], size: int | None, ahead: int) -> Iterator[_Reading]:
+def _read_ahead(pool: ThreadPoolExecutor, jobs: Iterable[Job], options: PaintOptions, ahead: int) -> Iterator[_Reading]:
     readings: deque[_Reading] = deque()
     for job in jobs:
-        readings.append(_Reading(job, pool.submit(_read, job.photo, size)))
+        readings.append(_Reading(job, pool.submit(load_picture, job.photo, options)))
         if len(readings) > ahead:
             yield readings.popleft()
     while readings:
@@ -202,27 +194,17 @@ def _batches(readings: Iterable[_Reading], limit: int) -> Iterator[list[_Reading
         yield batch
 
 
-def _read(photo: Path, size: int | None) -> Picture:
-    if size is None:
-        return read_picture(photo, torch.uint8)  # all there is in most photos, in a quarter of the memory
-    return Picture(*(None if part is None else resize_image(part, size) for part in read_picture(photo)))
-
-
-def _paint(
-    stylizer: Stylizer, batch: list[_Reading], blends: list[Tensor], keep_colors: bool
-) -> list[Tensor | MultistyleError]:
+def _paint(stylizer: Stylizer, batch: list[_Reading], options: list[PaintOptions]) -> list[Tensor | MultistyleError]:
     """Paint pictures of one shape together, or one by one where they do not fit in memory together."""
     pictures = [reading.picture.result() for reading in batch]
     try:
         if len(batch) == 1:
-            return [Render(blends[0], keep_colors=keep_colors).paint(stylizer, pictures[0]).image]
-        images = stylizer.send(torch.stack([picture.image for picture in pictures]))
-        images = images / 255 if images.dtype == torch.uint8 else images
-        return list((stylizer(images, torch.stack(blends)) * 255).round().byte())
+            return [stylizer.paint_picture(pictures[0], options[0]).picture.image]
+        return paint_batch(stylizer.one_pass, [picture.image for picture in pictures], options)
     except MultistyleError as error:
         if len(batch) == 1:
             return [error]
-        return [_paint(stylizer, [reading], [blend], keep_colors)[0] for reading, blend in zip(batch, blends)]
+        return [_paint(stylizer, [reading], [how])[0] for reading, how in zip(batch, options)]
 
 
 def _write(reading: _Reading, painted: Tensor | MultistyleError) -> None:

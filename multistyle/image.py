@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -78,6 +79,14 @@ def _open(path: Path) -> BinaryIO:
         raise ImageError(f"cannot read {path}: {error.strerror}") from error
 
 
+def from_pil(picture: Image.Image) -> Picture:
+    """A PIL image of any mode as a `Picture`: upright, sRGB, float32. Raises `ImageError`."""
+    try:
+        return _decode(picture, torch.float32)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"the PIL image cannot be converted ({error})") from error
+
+
 def _decode(opened: Image.Image, dtype: torch.dtype) -> Picture:
     profile = opened.info.get("icc_profile")
     picture = ImageOps.exif_transpose(opened)
@@ -135,6 +144,11 @@ def picture_size(path: str | Path) -> tuple[int, int]:
             raise ImageError(f"{path} is not a picture that can be read ({error})") from error
 
 
+def read_mask(source: str | Path) -> Tensor:
+    """A region's mask (h, w) in [0, 1]: the mean of the picture's channels; white is in. Raises `ImageError`."""
+    return read_image(source).mean(0)
+
+
 def lay_on_white(image: Tensor, alpha: Tensor) -> Tensor:
     """`image` (3, H, W) as seen on a white page through `alpha` (1, H, W), both in [0, 1]."""
     return image * alpha + (1 - alpha)
@@ -170,13 +184,21 @@ def check_image(image: Tensor) -> None:
         raise ImageError(f"{expected}; got values from {low:g} to {high:g}")
 
 
-def check_output(path: str | Path) -> None:
-    """Raise `ImageError` unless a picture can be written at `path`: a known suffix in a folder that is there."""
+def check_picture(picture: Picture) -> None:
+    """Raise `ImageError` unless the picture's image is (3, H, W), bytes or as `check_image` wants it."""
+    if not (isinstance(picture.image, Tensor) and picture.image.dtype == torch.uint8):
+        check_image(picture.image)
+    if picture.image.ndim != 3 or len(picture.image) != 3 or not picture.image.numel():
+        raise ImageError(f"one picture has the shape (3, H, W), not {tuple(picture.image.shape)}")
+
+
+def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
+    """Raise `ImageError` unless a picture can be written at `path`: a known suffix, in a folder, none of the inputs."""
     path = Path(path)
     if path.suffix.lower() not in WRITABLE:
         known = ", ".join(sorted(WRITABLE))
         raise ImageError(f"cannot tell the format of {path}; its name should end in one of {known}")
-    check_place(path, ImageError)
+    check_place(path, ImageError, inputs)
 
 
 def write_image(path: str | Path, image: Tensor, alpha: Tensor | None = None) -> None:

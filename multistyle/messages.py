@@ -6,9 +6,15 @@ import errno
 import os
 import sys
 import unicodedata
+from collections.abc import Callable
 from typing import TextIO
 
+Progress = Callable[[int, int | None], None]  # called with steps done, and steps in all where that is known
 ESCAPED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # Unicode's control, format, surrogate, unassigned, line breaks
+
+
+def no_progress(done: int, total: int | None) -> None:
+    """A `Progress` that shows nothing."""
 
 
 def printable(text: str) -> str:

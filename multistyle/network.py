@@ -180,12 +180,9 @@ class StyleNetwork(nn.Module):
             raise ValueError(
                 f"expected a blend of shape {plain} or {(*plain, height, width)}, got {tuple(blend.shape)}"
             )
-        if blend.ndim == 2:
-            photo, padded_blend = blend[:, PHOTO, None, None, None], blend
-        else:
-            photo, padded_blend = blend[:, PHOTO, None], pad_to_grid(blend)
+        padded_blend = blend if blend.ndim == 2 else pad_to_grid(blend)
         painted = cut_from_grid(self.paint(pad_to_grid(image), padded_blend, norm), height, width)
-        photo = photo.to(image.dtype)
+        photo = photo_share(blend).to(image.dtype)
         return photo * image + (1 - photo) * painted.to(image.dtype)
 
     def paint(self, x: Tensor, blend: Tensor, norm: Norm = conditional_instance_norm) -> Tensor:
@@ -221,6 +218,11 @@ def _mix(blend: Tensor, table: Tensor) -> Tensor:
     """blend (B, S) or (B, S, H, W) times table (S, N): (B, N) or (B, N, H, W), float32 even under autocast."""
     with torch.autocast(blend.device.type, enabled=False):
         return blend @ table if blend.ndim == 2 else torch.einsum("bshw,sn->bnhw", blend, table)
+
+
+def photo_share(blend: Tensor) -> Tensor:
+    """Photo's share of the result: (B, 1, 1, 1) for a blend (B, S), (B, 1, H, W) for a field (B, S, H, W)."""
+    return blend[:, PHOTO, None, None, None] if blend.ndim == 2 else blend[:, PHOTO, None]
 
 
 def pad_to_grid(image: Tensor) -> Tensor:

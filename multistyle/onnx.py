@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .errors import MultistyleError
 from .fast_network import FastNetwork
 from .files import atomic_write, check_place
-from .network import StyleNetwork, cut_from_grid, grid_index
+from .network import StyleNetwork, cut_from_grid, grid_index, photo_share
 from .weights import Model
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class OnnxNetwork(nn.Module):
     def forward(self, picture: Tensor, blend: Tensor) -> Tensor:
         height, width = picture.shape[2:]
         padded = picture.index_select(2, grid_index(height)).index_select(3, grid_index(width))
-        return cut_from_grid(self.inference(padded, blend)[0], height, width).clamp(0, 1)
+        painted, share = cut_from_grid(self.inference(padded, blend)[0], height, width), photo_share(blend)
+        return (share * picture + (1 - share) * painted).clamp(0, 1)
 
 
 def export_onnx(

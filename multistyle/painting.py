@@ -1,109 +1,160 @@
-"""One picture file to another: read, paint in whatever way fits the memory, write."""
+"""One picture -> one painting: all options of how a picture is painted, for every command and every Python function."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from .blend import Regions
+from .blend import Blend, Regions
 from .color import keep_colors
-from .errors import MultistyleError
-from .image import Picture, picture_size, read_image, read_picture, resize_image, write_image
-from .strips import needs_tiling, paint_tiled
-from .stylizer import Stylizer
+from .errors import BlendError, MultistyleError
+from .image import Picture, picture_size, read_picture, resize_image
+from .messages import Progress, no_progress
+from .one_pass import OnePass
+from .strips import SIDE, SMALLEST, needs_strips, paint_strips
 
 LARGE = 1 << 25  # pixels; a larger picture is held as bytes
 ROWS_PIXELS = 1 << 22  # at a time, where a large picture's colours are kept
 
 
+class Region(NamedTuple):
+    """A part of a picture with its own blend."""
+
+    mask: Tensor  # (h, w), float in [0, 1] or bytes; fitted to the picture's size; full is in, 0 is out
+    blend: Blend  # any kind but a batch or a field
+
+
 @dataclass(frozen=True)
-class Render:
-    """How files are painted.
+class PaintOptions:
+    """How a picture is painted. Raises `MultistyleError` for values that no picture could be painted with."""
 
-    blend: (S,), as `Stylizer.blend` returns it, or `Regions`; size: longer side of the painting in px, None as it is;
-    keep_colors: take the photo's colours (see `multistyle.color`); tile: "auto" (strips where one pass would take more
-    than half of the free memory), "off", or the side in px of a strip's area; estimate: statistics of a tiled picture
-    from a reduced one. Raises `MultistyleError` for another tile.
-    """
-
-    blend: Tensor | Regions
-    size: int | None = None
-    keep_colors: bool = False
-    tile: str = "auto"
-    estimate: bool = False
+    blend: Blend | None = None  # a mix, a mapping, S numbers, or a field (S, h, w); None: the stylizer's default style
+    strength: float = 1.0  # in [0, 1]; the rest of the result is the photo
+    regions: Sequence[Region] = ()  # parts with their own blends; `blend` is painted where no region is
+    size: int | None = None  # longer side of the painting in px; None: the photo's
+    keep_colors: bool = False  # lightness from the painting, colours from the photo
+    strips: str | int = "auto"  # "auto": where one pass would take half of the free memory; "off"; or a strip's side
+    estimate: bool = False  # in strips: statistics from a reduced picture; faster, and approximate
 
     def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise BlendError(f"a strength is between 0 and 1, not {self.strength:g}")
         if self.size is not None and self.size < 1:
             raise MultistyleError(f"a size is at least 1 pixel, not {self.size}")
-        if self.tile not in ("auto", "off") and not (self.tile.isdecimal() and int(self.tile) >= 64):
-            raise MultistyleError(f"a tile is auto, off, or at least 64 pixels, not {self.tile!r}")
+        if self.strips not in ("auto", "off") and not (str(self.strips).isdecimal() and int(self.strips) >= SMALLEST):
+            raise MultistyleError(f"strips are auto, off, or at least {SMALLEST} pixels, not {self.strips!r}")
 
-    @torch.inference_mode()
-    def paint(
-        self, stylizer: Stylizer, picture: Picture, progress: Callable[[int, int], None] = lambda done, total: None
-    ) -> Picture:
-        """Paint a picture whose image is float in [0, 1] or bytes (3, H, W); the result's image is of the same kind.
+    def resolve(self, one_pass: OnePass) -> Tensor | Regions:
+        """The blend of one picture as numbers: (S,), a field (S, h, w), or `Regions`. Raises `BlendError`."""
+        blend = one_pass.blend(self.blend, self.strength)
+        if blend.ndim == 2:
+            raise BlendError(f"one picture is painted in one blend, not in {len(blend)}")
+        if not self.regions:
+            return blend
+        parts = [one_pass.blend(region.blend, self.strength) for region in self.regions]
+        if any(part.ndim != 1 for part in (blend, *parts)):
+            raise BlendError("regions take one blend each, and one for the rest; a field cannot be combined with them")
+        return Regions([_as_bytes(region.mask) for region in self.regions], parts, blend)
 
-        progress is called with steps done and steps in all, where it is painted in strips.
-        """
-        image, alpha = picture
-        tiled = self.tiled(stylizer, *image.shape[1:])
-        if self.size is not None:
-            image, alpha = (None if part is None else resize_image(part, self.size) for part in (image, alpha))
-        if tiled:
-            tile = 1024 if self.tile == "auto" else int(self.tile)
-            painted = paint_tiled(stylizer, image, self.blend, tile, self.estimate, progress)
-        else:
-            painted = self._whole(stylizer, image)
-        if self.keep_colors:
-            _keep_colors_by_rows(painted, image)
-        return Picture(painted, alpha)
-
-    def tiled(self, stylizer: Stylizer, height: int, width: int) -> bool:
-        """Whether a picture that is height x width px, before it is resized, will be painted in strips."""
-        if self.size is not None:
-            height, width = (round(side * self.size / max(height, width)) for side in (height, width))
-        return self.tile != "off" and (self.tile != "auto" or needs_tiling(stylizer, height, width))
-
-    def _whole(self, stylizer: Stylizer, image: Tensor) -> Tensor:
-        blend = self.blend.fitted(*image.shape[1:]).field() if isinstance(self.blend, Regions) else self.blend
-        if image.dtype == torch.uint8:
-            return (stylizer(image / 255, blend) * 255).round().byte()
-        return stylizer(image, blend)
+    def needs_strips(self, one_pass: OnePass, height: int, width: int) -> bool:
+        """Whether a picture of height x width px is painted in strips."""
+        return self.strips != "off" and (self.strips != "auto" or needs_strips(one_pass, height, width))
 
 
-def paint_file(
-    stylizer: Stylizer,
-    source: Path,
-    target: Path,
-    render: Render,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[int, int]:
-    """Read `source`, paint it, write `target`; returns height and width of the painting in px.
+class Painted(NamedTuple):
+    """A painting and how it was made."""
 
-    Raises `MultistyleError` for a file that cannot be read or written.
+    picture: Picture
+    strips: bool  # painted in strips, not in one pass
+
+
+@torch.inference_mode()
+def paint_picture(
+    one_pass: OnePass, picture: Picture, options: PaintOptions, progress: Progress = no_progress
+) -> Painted:
+    """Paint a picture; its transparency stays as it is.
+
+    picture: its image is (3, H, W), float in [0, 1] or bytes; the painting's is of the same kind.
+    progress: counts strips, where it is painted in strips.
+
+    Raises `MultistyleError` for options that do not fit the model or the picture.
     """
-    dtype = torch.uint8 if math.prod(picture_size(source)) > LARGE else torch.float32
-    picture = render.paint(stylizer, read_picture(source, dtype), progress)
-    write_image(target, *picture)
-    return picture.image.shape[1], picture.image.shape[2]
+    blend = options.resolve(one_pass)
+    image, alpha = _resized(picture, options.size)
+    strips = options.needs_strips(one_pass, *image.shape[1:])
+    if strips:
+        side = SIDE if options.strips in ("auto", "off") else int(options.strips)
+        painted = paint_strips(one_pass, image, _by_masks(blend), side, options.estimate, progress)
+    else:
+        painted = _in_one_pass(one_pass, image, blend)
+    if options.keep_colors:
+        _keep_colors_by_rows(painted, image)
+    return Painted(Picture(painted, alpha), strips)
 
 
-def read_mask(source: Path) -> Tensor:
-    """A region's mask (h, w) in [0, 1]: the mean of the picture's channels; white is in. Raises `ImageError`."""
-    return read_image(source).mean(0)
+def _resized(picture: Picture, size: int | None) -> Picture:
+    return picture if size is None else Picture(*(None if p is None else resize_image(p, size) for p in picture))
+
+
+def _in_one_pass(one_pass: OnePass, image: Tensor, blend: Tensor | Regions) -> Tensor:
+    field = blend.fitted(*image.shape[1:]).field() if isinstance(blend, Regions) else blend
+    painted = one_pass(_as_float(image), field)
+    return (painted * 255).round().byte() if image.dtype == torch.uint8 else painted
+
+
+def _by_masks(blend: Tensor | Regions) -> Tensor | Regions:
+    """A field (S, h, w) as a region for each style in it; anything else as it is."""
+    if isinstance(blend, Regions) or blend.ndim == 1:
+        return blend
+    styles = blend.flatten(1).any(1).nonzero()[:, 0]
+    corners = torch.eye(len(blend))[styles]
+    return Regions(list(blend[styles]), list(corners), corners[0])
 
 
 def _keep_colors_by_rows(painted: Tensor, photo: Tensor) -> None:
-    """`keep_colors` in place, some rows at a time, for float images and bytes."""
+    """`keep_colors` in place, some rows at a time; either image is float or bytes."""
     rows = max(1, ROWS_PIXELS // painted.shape[2])
-    full = 255 if painted.dtype == torch.uint8 else 1
     for top in range(0, painted.shape[1], rows):
         part = slice(top, top + rows)
-        kept = keep_colors(painted[:, part] / full, photo[:, part] / full) * full
-        painted[:, part] = kept.round() if full == 255 else kept
+        kept = keep_colors(_as_float(painted[:, part]), _as_float(photo[:, part]))
+        painted[:, part] = (kept * 255).round() if painted.dtype == torch.uint8 else kept
+
+
+def _as_bytes(mask: Tensor) -> Tensor:
+    return mask if mask.dtype == torch.uint8 else (mask * 255).round().byte()
+
+
+def _as_float(image: Tensor) -> Tensor:
+    return image / 255 if image.dtype == torch.uint8 else image
+
+
+def load_picture(source: str | Path, options: PaintOptions) -> Picture:
+    """The picture in the file `source` in the size asked for, as bytes where it is large. Raises `ImageError`."""
+    large = options.size is None and math.prod(picture_size(source)) > LARGE
+    picture = read_picture(source, torch.uint8 if large else torch.float32)
+    return _resized(picture, options.size)
+
+
+@torch.inference_mode()
+def paint_batch(one_pass: OnePass, images: Sequence[Tensor], options: Sequence[PaintOptions]) -> list[Tensor]:
+    """Paint images of one shape together, each by its own options; they come out as bytes (3, H, W).
+
+    images: (3, H, W), float in [0, 1] or bytes, of the size that the options ask for.
+    options: one for each image, without regions.
+
+    Raises `MultistyleError` where the images do not fit in memory together.
+    """
+    photos = one_pass.send(torch.stack(list(images)))
+    photos = photos / 255 if photos.dtype == torch.uint8 else photos
+    blends = torch.stack([how.resolve(one_pass) for how in options])
+    painted = list((one_pass(photos, blends) * 255).round().byte().cpu())
+    for one, image, how in zip(painted, images, options, strict=True):
+        if how.keep_colors:
+            _keep_colors_by_rows(one, image)
+    return painted

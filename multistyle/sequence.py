@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from .errors import MultistyleError
 from .files import atomic_write, check_place
-from .image import check_image, check_output, write_image
+from .image import Picture, check_output, check_picture, write_image
+from .painting import PaintOptions
 from .stylizer import Stylizer
 from .video.reader import load_av
 
@@ -36,22 +38,25 @@ def blend_path(corners: Tensor, frames: int) -> Tensor:
     return torch.lerp(corners[legs], corners[legs + 1], (positions - legs)[:, None])
 
 
-def paint_sequence(stylizer: Stylizer, photo: Tensor, blends: Tensor) -> Iterator[Tensor]:
-    """Paint `photo`, (3, H, W) in [0, 1], in each of `blends` (N, S); yields (3, H, W) in [0, 1], one by one.
+def paint_sequence(
+    stylizer: Stylizer, picture: Picture, blends: Tensor, options: PaintOptions = PaintOptions()
+) -> Iterator[Tensor]:
+    """Paint a picture in each of `blends` (N, S), otherwise by `options`; yields (3, H, W), one by one.
 
-    Raises as a `Stylizer` call does.
+    Raises as `Stylizer.paint_picture` does.
     """
-    check_image(photo)
-    return (stylizer(photo, blend) for blend in blends)
+    check_picture(picture)
+    frames = (replace(options, blend=blend) for blend in blends)
+    return (stylizer.paint_picture(picture, how).picture.image for how in frames)
 
 
-def check_sequence(output: str | Path) -> None:
-    """Raise `MultistyleError` unless `write_sequence` can write there."""
+def check_sequence(output: str | Path, inputs: Iterable[str | Path] = ()) -> None:
+    """Raise `MultistyleError` unless `write_sequence` can write there, in place of none of the `inputs`."""
     path, suffix = Path(output), _suffix(output)
     if suffix == ".mp4":
         load_av()
     if suffix:
-        check_place(path)
+        check_place(path, inputs=inputs)
     elif path.exists() and not path.is_dir():
         raise MultistyleError(f"cannot write {path}: it is a file; end the name with .gif or .mp4, or name a folder")
     elif path.is_dir() and any(path.iterdir()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from .blend import describe
 from .errors import MultistyleError
-from .image import check_image
+from .image import Picture, check_picture
+from .painting import PaintOptions
 from .stylizer import Stylizer
 
 STEPS = 5  # paintings from one corner to the next
@@ -63,10 +65,13 @@ def corner_sheet(stylizer: Stylizer, corners: Tensor) -> Sheet:
     ]
 
 
-def paint_sheet(stylizer: Stylizer, photo: Tensor, sheet: Sheet) -> Iterator[Tensor]:
-    """Paint `photo`, (3, H, W) in [0, 1], for each cell, row by row; yields (3, H, W). Raises as a `Stylizer` call."""
-    check_image(photo)
-    return (stylizer(photo, cell.blend) for row in sheet for cell in row)
+def paint_sheet(
+    stylizer: Stylizer, picture: Picture, sheet: Sheet, options: PaintOptions = PaintOptions()
+) -> Iterator[Tensor]:
+    """Paint a picture for each cell, row by row, otherwise by `options`; yields (3, H, W). Raises as `Stylizer.paint_picture`."""
+    check_picture(picture)
+    cells = (replace(options, blend=cell.blend) for row in sheet for cell in row)
+    return (stylizer.paint_picture(picture, how).picture.image for how in cells)
 
 
 def arrange_sheet(sheet: Sheet, paintings: Iterable[Tensor]) -> Tensor:

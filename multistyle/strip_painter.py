@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .blend import Regions
-from .network import FRAME, PHOTO, STRIDE, StyleNetwork, grid_index, modulate, moments
+from .network import FRAME, STRIDE, StyleNetwork, grid_index, modulate, moments, photo_share
 
 MARGIN = 4  # rows of quarter size; stem, head (15 px at most) and the convolutions between reach no further
 ESTIMATE_SIZE = 1024  # px, longer side of the reduced picture
@@ -184,7 +184,7 @@ class StripPainter:
             yield
 
     def _put(self, output: Tensor, painted: Tensor, field: Tensor, start: int, stop: int) -> None:
-        photo = field[:, PHOTO, None] if field.ndim == 4 else field[:, PHOTO, None, None, None]
+        photo = photo_share(field)
         mixed = (photo * self.photo(start, stop) + (1 - photo) * painted).clamp_(0, 1)[0]
         top = STRIDE * start - FRAME
         rows = output[:, max(0, top) : max(0, STRIDE * stop - FRAME)]

@@ -172,5 +172,5 @@ def test_a_wrong_style_file_ends_the_command_in_one_line(weight_file, tmp_path):
 def test_the_python_door_takes_style_files_too(weight_file, cartridge_file):
     stylizer = multistyle.load_stylizer(weight_file, "cpu", style_files=[cartridge_file])
     photo = torch.rand(3, 12, 16)
-    assert stylizer.default == "munch" and stylizer.names[-1] == "munch"
+    assert stylizer.one_pass.default == "munch" and stylizer.names[-1] == "munch"
     assert torch.equal(stylizer(photo), stylizer(photo, "scream"))

@@ -78,13 +78,13 @@ def test_transparency_is_kept(run, tmp_path):
 def test_regions_tiles_and_colours_reach_the_painting(run, photo, model, tmp_path):
     write_image(tmp_path / "mask.png", torch.ones(3, 4, 4) * torch.tensor([0.0, 0, 1, 1]))
     region = f"{tmp_path}/mask.png=photo"
-    result = run("stylize", photo, "-o", tmp_path / "out.png", "--mix", "wave", "--region", region, "--tile", "64")
+    result = run("stylize", photo, "-o", tmp_path / "out.png", "--mix", "wave", "--region", region, "--strips", "64")
     assert result.exit_code == 0 and "mix wave" in result.stdout and "estimated" not in result.stdout, result.output
     before, after = read_image(photo), read_image(tmp_path / "out.png")
     assert torch.equal(before[:, :, 26:], after[:, :, 26:]) and not torch.equal(before[:, :, :4], after[:, :, :4])
-    options = ("--keep-colors", "--tile", "64", "--estimate")
+    options = ("--keep-colors", "--strips", "64", "--estimate")
     result = run("stylize", photo, "-o", tmp_path / "kept.png", "--mix", "wave", *options)
-    assert result.exit_code == 0 and "(statistics estimated)" in result.stdout
+    assert result.exit_code == 0 and "(in strips, statistics estimated)" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_regions_tiles_and_colours_reach_the_painting(run, photo, model, tmp_pat
         (["--size", "0"], "at least 1 pixel"),
         (["--strength", "1.5"], "between 0 and 1"),
         (["--strength", "nan"], "between 0 and 1"),
-        (["--tile", "3"], "at least 64 pixels"),
-        (["--region", "mask.png"], "a region is MASK.png=MIX"),
+        (["--strips", "3"], "at least 64 pixels"),
+        (["--region", "mask.png"], "a region is MASK=MIX"),
         (["--region", "mask.png=stary"], "did you mean starry?"),
         (["--region", "none.png=wave"], "cannot read none.png"),
         (["--device", "cuda:77"], "no device cuda:77"),

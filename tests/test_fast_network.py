@@ -8,7 +8,8 @@ from conftest import TINY
 from multistyle.fast_network import FastNetwork, join_phases, split_phases
 from multistyle.image import read_image
 from multistyle.network import StyleNetwork, cut_from_grid, pad_to_grid
-from multistyle.stylizer import Carry, Stylizer, load_stylizer
+from multistyle.one_pass import Carry
+from multistyle.stylizer import Stylizer, load_stylizer
 
 
 def random_network(**changes) -> StyleNetwork:
@@ -72,11 +73,13 @@ def test_statistics_are_those_of_every_layer_and_can_be_carried_over():
 def test_a_stylizer_brings_a_carry_up_to_date(model):
     stylizer, photos = Stylizer(model, "cpu"), torch.rand(2, 3, 16, 16)
     carry = Carry(share=0.25)
-    assert torch.equal(stylizer(photos[0], "wave", carry=carry), stylizer(photos[0], "wave")), "the first is its own"
+    assert torch.equal(stylizer.one_pass(photos[0], stylizer.blend("wave"), carry), stylizer(photos[0], "wave")), (
+        "the first is its own"
+    )
     before = carry.statistics
-    stylizer(photos[1], "wave", carry=carry)
+    stylizer.one_pass(photos[1], stylizer.blend("wave"), carry)
     alone = Carry()
-    stylizer(photos[1], "wave", carry=alone)
+    stylizer.one_pass(photos[1], stylizer.blend("wave"), alone)
     n = model.network.channels[0]  # later layers see what the first made of it
     torch.testing.assert_close(
         carry.statistics[..., :n], torch.lerp(before[..., :n], alone.statistics[..., :n], torch.tensor(0.25))
@@ -108,5 +111,5 @@ def test_a_picture_of_one_colour_is_painted_in_one_colour(precision):
         for name in stylizer.names[1:4]:
             painted = stylizer(colour.expand(3, 40, 36), name)
             assert (painted - painted[:, :1, :1]).abs().max() <= 0.5 / 255
-            plain = stylizer.network(colour.expand(1, 3, 40, 36).contiguous(), stylizer.blend(name)[None])[0]
+            plain = stylizer.one_pass.network(colour.expand(1, 3, 40, 36).contiguous(), stylizer.blend(name)[None])[0]
             assert (painted - plain).abs().max() <= 0.5 / 255

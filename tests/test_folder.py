@@ -21,6 +21,7 @@ from multistyle.files import MARK
 from multistyle.folder import paint_folder, plan_folder
 from multistyle.image import read_image, write_image
 from multistyle.mix_record import draw_mix
+from multistyle.painting import PaintOptions
 from multistyle.stylizer import Stylizer
 
 NAMES = ["a.png", "b.jpg", "deep/er/a.png", "deep/still.gif", "deep/z.png", "wide.png"]
@@ -64,7 +65,8 @@ def rows(folder: Path) -> dict[str, str]:
 
 
 def paint(stylizer, source, target, **options) -> list:
-    return list(paint_folder(stylizer, plan_folder(source, target), **options))
+    seed = options.pop("seed", None)
+    return list(paint_folder(stylizer, plan_folder(source, target), PaintOptions(**options), seed))
 
 
 def test_names_are_kept_and_paintings_are_the_librarys(stylizer, source, tmp_path):
@@ -111,8 +113,10 @@ def test_pictures_of_one_size_are_painted_together_and_large_ones_alone(stylizer
     for index, side in enumerate(sides):
         write_image(tmp_path / "in" / f"{index:02}.png", torch.rand(3, side, side))
     batches = []
-    run = stylizer._run
-    monkeypatch.setattr(stylizer, "_run", lambda images, *rest: batches.append(len(images)) or run(images, *rest))
+    run = stylizer.one_pass.paint
+    monkeypatch.setattr(
+        stylizer.one_pass, "paint", lambda images, *rest: batches.append(len(images)) or run(images, *rest)
+    )
     monkeypatch.setattr(folder_module, "BATCH_PIXELS", 20 * 20)
     paint(stylizer, tmp_path / "in", tmp_path / "out", seed=1)
     assert batches == [4, 2, 1, 2, 1, 1, 1]
@@ -122,12 +126,12 @@ def test_pictures_of_one_size_are_painted_together_and_large_ones_alone(stylizer
 
 
 def test_a_batch_beyond_memory_is_painted_one_by_one(stylizer, source, tmp_path, monkeypatch):
-    def out_of_memory(images, blend, run=stylizer.inference.forward):
+    def out_of_memory(images, blend, run=stylizer.one_pass.fast.forward):
         if len(images) > 1 or images.shape[3] > 28:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return run(images, blend)
 
-    monkeypatch.setattr(stylizer.inference, "forward", out_of_memory)
+    monkeypatch.setattr(stylizer.one_pass.fast, "forward", out_of_memory)
     failed = [outcome for outcome in paint(stylizer, source, tmp_path / "out") if outcome.error]
     assert [outcome.job.name for outcome in failed] == ["wide.png"] and "wide.png" in str(failed[0].error)
 
@@ -284,7 +288,7 @@ def test_two_photos_for_one_painting_are_named(source, tmp_path):
 
 def test_a_blend_that_is_none_is_refused_at_once(stylizer, source, tmp_path):
     with pytest.raises(BlendError):
-        paint_folder(stylizer, plan_folder(source, tmp_path / "out"), "wav")
+        paint_folder(stylizer, plan_folder(source, tmp_path / "out"), PaintOptions("wav"))
     assert not (tmp_path / "out").exists()
 
 
@@ -330,7 +334,7 @@ def test_wrong_usage_is_one_line_and_exit_2_and_nothing_is_written(run, source, 
 
 def test_colours_are_kept_in_folders_too(stylizer, source, tmp_path):
     plan = plan_folder(source, tmp_path / "kept")
-    assert not any(outcome.error for outcome in paint_folder(stylizer, plan, "wave", keep_colors=True))
+    assert not any(outcome.error for outcome in paint_folder(stylizer, plan, PaintOptions("wave", keep_colors=True)))
     photo = read_image(source / "a.png")
     expected = keep_colors(stylizer(photo, "wave"), photo)
     assert (read_image(tmp_path / "kept" / "a.png") - expected).abs().mean() < 1 / 255

@@ -9,9 +9,10 @@ import typer
 from PIL import Image, ImageSequence
 from typer.testing import CliRunner
 
-from multistyle.cli.sequence import sequence, sheet
+from multistyle.cli.sequence import sequence
+from multistyle.cli.sheet import sheet
 from multistyle.errors import BlendError, ImageError, MultistyleError
-from multistyle.image import read_image, write_image
+from multistyle.image import Picture, read_image, write_image
 from multistyle.sequence import blend_path, check_sequence, paint_sequence, write_sequence
 from multistyle.sheet import arrange_sheet, corner_sheet, paint_sheet, style_sheet
 from multistyle.stylizer import Stylizer
@@ -51,12 +52,12 @@ def test_short_paths():
 
 def test_frames_are_the_librarys(stylizer):
     photo = torch.rand(3, 12, 16)
-    frames = list(paint_sequence(stylizer, photo, blend_path(torch.eye(4)[:2], 3)))
+    frames = list(paint_sequence(stylizer, Picture(photo, None), blend_path(torch.eye(4)[:2], 3)))
     assert torch.equal(frames[0], photo)
     torch.testing.assert_close(frames[1], stylizer(photo, "photo=1,starry=1"))
     torch.testing.assert_close(frames[2], stylizer(photo, "starry"))
     with pytest.raises(ImageError):
-        paint_sequence(stylizer, photo * 255, torch.eye(4))
+        paint_sequence(stylizer, Picture(photo * 255, None), torch.eye(4))
 
 
 def greys(count: int) -> list[torch.Tensor]:
@@ -151,7 +152,7 @@ def test_a_sheet_of_styles_shows_each_once(stylizer):
     cells = style_sheet(stylizer)
     assert [len(row) for row in cells] == [2, 2]
     assert [cell.label for row in cells for cell in row] == stylizer.names
-    page = arrange_sheet(cells, paint_sheet(stylizer, photo, cells))
+    page = arrange_sheet(cells, paint_sheet(stylizer, Picture(photo, None), cells))
     assert torch.equal(page[:, 2:22, 2:42], photo)
     torch.testing.assert_close(page[:, 2:22, 44:84], stylizer(photo, "starry"))
     assert page.shape == (3, 2 + 2 * (20 + 4 + 2), 2 + 2 * 42) and page.min() >= 0 and page.max() <= 1

@@ -44,7 +44,7 @@ def test_styles_paint_their_own_painter_and_exchanged_rows_are_noticed(sample, t
     """Three of four painters: a fingerprint is too coarse to tell five van Goghs apart; the benchmark tells them all."""
     stylizer, photo = Stylizer(load_weights(), "cpu"), read_image(sample)
     assert separation(stylizer, photo, targets) >= 0.7
-    table = stylizer.network.table
+    table = stylizer.one_pass.network.table
     table[1:] = table[1:].roll(1, 0)
     assert separation(stylizer, photo, targets) < 0.2
 

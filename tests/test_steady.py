@@ -2,7 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from multistyle.stylizer import Carry, Stylizer
+from multistyle.one_pass import Carry
+from multistyle.stylizer import Stylizer
 from multistyle.video.steady import Camera, Denoiser, Steady, is_cut, luminance, shift
 
 STEP = 1 / 25
@@ -25,7 +26,7 @@ def test_statistics_are_the_first_frames_and_then_follow_with_the_time_constant(
     steady, other = Steady(stylizer), (scene * 0.6 + 0.1).clamp(0, 1)
     steady(scene)
     first, alone = steady.carry.statistics, Carry()
-    stylizer(scene, carry=alone)
+    stylizer.one_pass(scene, stylizer.blend(), alone)
     torch.testing.assert_close(first, alone.statistics)
     for index in range(5):
         steady(scene, time=0.1 * (index + 1))

@@ -94,7 +94,7 @@ def test_a_picture_beyond_memory_is_one_line(stylizer, monkeypatch):
     def out_of_memory(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate ...\nlong advice")
 
-    monkeypatch.setattr(stylizer.inference, "forward", out_of_memory)
+    monkeypatch.setattr(stylizer.one_pass.fast, "forward", out_of_memory)
     with pytest.raises(MultistyleError, match="16 x 8 px do not fit in the memory of cpu"):
         stylizer(torch.rand(3, 8, 16))
 
@@ -119,7 +119,7 @@ def test_what_is_sent_arrives_whole_and_in_order(model, device):
     stylizer = Stylizer(model, device)
     for _ in range(3):
         photos = torch.randint(256, (4, 3, 64, 64), dtype=torch.uint8)
-        sent = stylizer.send(photos)
+        sent = stylizer.one_pass.send(photos)
         assert sent.device.type == device and sent.dtype == torch.uint8
         painted = stylizer(sent / 255, "starry")
         assert torch.equal(sent.cpu(), photos)

@@ -89,9 +89,9 @@ def check(contender: Contender, stylizer: Stylizer | None = None) -> Contender:
         photos = pictures(painted.shape[2], len(painted), stylizer.device)
         blend = mix(stylizer, 2).expand(len(photos), -1).to(stylizer.device)
         with torch.inference_mode():
-            difference = (painted - stylizer.network(photos, blend)).abs()
-        error = difference.max() if stylizer.precision == torch.float32 else difference.mean()
-        assert error <= TOLERANCE[stylizer.precision], f"{contender.name} is off by {float(error):.2g}"
+            difference = (painted - stylizer.one_pass.network(photos, blend)).abs()
+        error = difference.max() if stylizer.one_pass.precision == torch.float32 else difference.mean()
+        assert error <= TOLERANCE[stylizer.one_pass.precision], f"{contender.name} is off by {float(error):.2g}"
     return contender
 
 
@@ -110,7 +110,7 @@ def blends(stylizer: Stylizer, device: torch.device, size: int) -> list[Contende
         weights = mix(stylizer, styles)
         group.append(Contender(title, lambda weights=weights: stylizer(photo, weights)))
     for rows in (32, 1024):
-        each = Stylizer(with_rows(stylizer.model, rows), str(device), _name(stylizer))
+        each = Stylizer(with_rows(stylizer.one_pass.model, rows), str(device), _name(stylizer))
         weights = mix(each, 2)
         group.append(Contender(f"{rows} rows", lambda each=each, weights=weights: each(photo, weights)))
     return group
@@ -130,4 +130,4 @@ def disk(stylizer: Stylizer, device: torch.device, size: int) -> list[Contender]
 
 
 def _name(stylizer: Stylizer) -> str:
-    return str(stylizer.precision).split(".")[-1]
+    return str(stylizer.one_pass.precision).split(".")[-1]

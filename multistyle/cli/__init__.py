@@ -6,8 +6,10 @@ import typer
 
 from .export import export
 from .folder import folder
-from .sequence import sequence, sheet
-from .stylize import styles, stylize
+from .sequence import sequence
+from .sheet import sheet
+from .styles import styles
+from .stylize import stylize
 from .video import video
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)

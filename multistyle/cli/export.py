@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from ..messages import tell
-from .options import FAILURE, USAGE, Weights, failing_with, progress_bar
+from .running import FAILURE, USAGE, failing_with, progress_bar
 
 
 def export(
     output: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="File to write.")],
     precision: Annotated[str, typer.Option(help="Of the convolutions: float32 or float16.")] = "float32",
-    weights: Weights = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weight file. Default: the shipped one.")] = None,
 ) -> None:
     """Write the network as ONNX, picture and blend being its inputs: multistyle export multistyle.onnx"""
     from ..onnx import check_export, export_onnx

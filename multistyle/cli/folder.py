@@ -9,56 +9,37 @@ import typer
 
 from ..errors import MultistyleError
 from ..messages import say, tell
-from .options import (
-    FAILURE,
-    USAGE,
-    Compile,
-    Device,
-    KeepColors,
-    Precision,
-    Size,
-    Strength,
-    Weights,
-    check_size,
-    failing_with,
-    prepare,
-    progress_bar,
-)
+from .options import LookOptions, ModelOptions, StripOptions, command, prepare
+from .running import FAILURE, USAGE, failing_with, progress_bar
 
 RANDOM = "random"
 
 
+@command
 def folder(
     source: Annotated[Path, typer.Argument(metavar="IN_DIR", help="Folder of pictures; those inside it too.")],
     target: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Folder to paint into, made if missing.")],
+    model: ModelOptions,
+    look: LookOptions,
+    strips: StripOptions,
     mix: Annotated[
         str | None,
         typer.Option(metavar="MIX", help="As for stylize; or random: one for each picture, listed in blends.csv."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of --mix random; another number, other mixes; default: 0.")] = None,
-    strength: Strength = 1.0,
-    size: Size = None,
-    keep_colors: KeepColors = False,
-    weights: Weights = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
-    compile: Compile = False,
 ) -> None:
     """Paint a folder, going on where it was stopped: multistyle folder photos paintings --mix random --seed 7"""
     from ..blend import describe
     from ..folder import paint_folder, plan_folder
 
     with failing_with(USAGE):
-        check_size(size)
         if seed is not None and mix != RANDOM:
             raise MultistyleError("--seed is for --mix random; add that, or leave --seed out")
         plan = plan_folder(source, target)
-    stylizer, blends = prepare(weights, device, precision, [] if mix in (None, RANDOM) else [mix], compile)
-    blend = blends[0] if blends else None
+    stylizer, options = prepare(model, look, [] if mix in (None, RANDOM) else [mix], strips)
     with failing_with(USAGE):
-        mixed = describe(stylizer.blend(blend, strength), stylizer.names)
-        draws = (seed or 0) if mix == RANDOM else None
-        outcomes = paint_folder(stylizer, plan, blend, strength, size, draws, keep_colors)
+        mixed = describe(stylizer.blend(options.blend, options.strength), stylizer.names)
+        outcomes = paint_folder(stylizer, plan, options, (seed or 0) if mix == RANDOM else None)
     tell(f"mix {RANDOM if mix == RANDOM else mixed}")
     failures = []
     with failing_with(FAILURE), progress_bar() as bar:

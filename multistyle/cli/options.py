@@ -1,101 +1,137 @@
-"""What the commands share: options, messages, exit codes, progress. Torch is imported when work begins."""
+"""Options that several commands share, each defined once, and what is made of them. Torch is imported when work begins."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from ..errors import MultistyleError
-from ..messages import say
+from .running import FAILURE, USAGE, failing_with
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-    from torch import Tensor
-
+    from ..painting import PaintOptions
     from ..stylizer import Stylizer
 
-USAGE, FAILURE = 2, 1  # exit codes: wrong usage, found before any work; and what failed while working
-
-Weights = Annotated[Path | None, typer.Option(help="Weight file; default: the shipped one.", metavar="FILE")]
 Mix = Annotated[
-    str | None, typer.Option(help="Styles and weights in any scale; default: the first painter.", metavar="MIX")
+    str | None,
+    typer.Option(
+        metavar="MIX", help="Styles with weights in any scale, like starry=0.7,scream=0.3. Default: one style."
+    ),
 ]
-Strength = Annotated[float, typer.Option(help="0 is the photo as it is, 1 the full effect.")]
-Size = Annotated[int | None, typer.Option(help="Longer side of the painting in pixels; default: as it is.")]
-KeepColors = Annotated[bool, typer.Option("--keep-colors", help="Keep the photo's colours.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Precision = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
-Compile = Annotated[
-    bool, typer.Option("--compile", help="Compile the network first: a minute or so, then faster; for many pictures.")
-]
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which styles there are, and where they are computed."""
+
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weight file. Default: the shipped one.")] = None
+    style_file: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Add the style in this file; repeatable. The first becomes the default."),
+    ] = None
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
+    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto"
+    compile: Annotated[
+        bool,
+        typer.Option("--compile", help="Compile the network first: slow to start, then faster; for many pictures."),
+    ] = False
+
+
+@dataclass(frozen=True)
+class LookOptions:
+    """What a painting looks like, apart from its mix."""
+
+    strength: Annotated[float, typer.Option(help="0: the photo as it is; 1: the full effect.")] = 1.0
+    region: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MASK=MIX", help="Paint in MIX where the picture MASK is white; repeatable."),
+    ] = None
+    size: Annotated[int | None, typer.Option(help="Longer side of the painting in pixels. Default: the photo's.")] = (
+        None
+    )
+    keep_colors: Annotated[bool, typer.Option("--keep-colors", help="Keep the photo's colours.")] = False
+
+
+@dataclass(frozen=True)
+class StripOptions:
+    """How a large picture is painted."""
+
+    strips: Annotated[
+        str, typer.Option(metavar="auto|off|PIXELS", help="Paint in strips, which takes less memory. Default: auto.")
+    ] = "auto"
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="In strips: statistics of a reduced picture; faster, approximate.")
+    ] = False
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """`function` with the options of a group for every parameter that is one of the dataclasses above."""
+    hints = get_type_hints(function, include_extras=True)
+    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    taken, shared = [], []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name not in groups:
+            taken.append(parameter.replace(annotation=hints[name]))
+            continue
+        types = get_type_hints(groups[name], include_extras=True)
+        for field in fields(groups[name]):
+            shared.append(
+                inspect.Parameter(field.name, parameter.kind, default=field.default, annotation=types[field.name])
+            )
+
+    @wraps(function)
+    def run(**values: Any) -> None:
+        for name, kind in groups.items():
+            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+        function(**values)
+
+    signature = inspect.Signature([*taken, *shared])
+    run.__signature__ = signature  # type: ignore[attr-defined]
+    run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    del run.__wrapped__  # type: ignore[attr-defined]
+    return run
 
 
 def prepare(
-    weights: Path | None,
-    device: str,
-    precision: str,
-    mixes: list[str],
-    compile: bool = False,
-    style_files: Sequence[Path] = (),
-) -> tuple[Stylizer, list[Tensor]]:
-    """The stylizer that the options ask for, and a blend (S,) for each mix; what is wrong with them ends the command.
+    model: ModelOptions, look: LookOptions, mixes: Sequence[str], strips: StripOptions | None = None
+) -> tuple[Stylizer, PaintOptions]:
+    """The stylizer that the options ask for, and how it is to paint; the command ends where one of them is wrong.
 
-    What can be seen without the weight file is said before it is read.
+    mixes: checked as far as possible before the weight file is read. The first is what `PaintOptions` has as its blend.
     """
     from ..blend import parse_mix
     from ..device import choose_device, choose_precision
+    from ..image import read_mask
+    from ..painting import PaintOptions, Region
     from ..stylizer import load_stylizer
 
     with failing_with(USAGE):
-        choose_precision(precision, choose_device(device))
-        parsed = [parse_mix(mix) for mix in mixes]
+        choose_precision(model.precision, choose_device(model.device))
+        regions = [split_region(text) for text in look.region or []]
+        for mix in (*mixes, *(mix for _, mix in regions)):
+            parse_mix(mix)
+        options = PaintOptions(mixes[0] if mixes else None, look.strength, size=look.size, keep_colors=look.keep_colors)
+        if strips is not None:
+            options = replace(options, strips=strips.strips, estimate=strips.estimate)
     with failing_with(FAILURE):
-        stylizer = load_stylizer(weights, device, precision, compile, style_files)
+        stylizer = load_stylizer(model.weights, model.device, model.precision, model.compile, model.style_file or [])
     with failing_with(USAGE):
-        return stylizer, [stylizer.blend(mix) for mix in parsed]
+        for mix in mixes:
+            stylizer.blend(mix)
+        options = replace(options, regions=[Region(read_mask(mask), mix) for mask, mix in regions])
+        options.resolve(stylizer.one_pass)
+    return stylizer, options
 
 
-def check_size(size: int | None) -> None:
-    """Raise `MultistyleError` for a size no picture can have."""
-    if size is not None and size < 1:
-        raise MultistyleError(f"a size is at least 1 pixel, not {size}")
-
-
-def progress_bar() -> Progress:
-    """A line of progress on standard error, where that is a terminal; a rich `Progress`, to be entered."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-@contextmanager
-def failing_with(code: int) -> Iterator[None]:
-    """Turn a `MultistyleError` inside into its one line on standard error and the exit code."""
-    try:
-        yield
-    except MultistyleError as error:
-        say(f"error: {error}")
-        raise typer.Exit(code) from error
-
-
-def report(failures: list[str], total: int) -> None:
-    """End the command with its failures, one line each, where there are any of `total` pictures."""
-    for failure in failures:
-        say(f"error: {failure}")
-    if failures:
-        if total > 1:
-            say(f"{total - len(failures)} of {total} painted")
-        raise typer.Exit(FAILURE)
+def split_region(text: str) -> tuple[Path, str]:
+    """MASK=MIX -> the mask's file and the mix. Raises `MultistyleError`."""
+    mask, equals, mix = text.partition("=")
+    if not (mask and equals and mix):
+        raise MultistyleError(f"a region is MASK=MIX, like sky.png=starry, not {text!r}")
+    return Path(mask), mix

@@ -25,7 +25,8 @@ from torch import Tensor
 from ..blend import Blend
 from ..color import luminance
 from ..network import PHOTO, STRIDE
-from ..stylizer import Carry, Stylizer
+from ..one_pass import Carry
+from ..stylizer import Stylizer
 from .motion import MATCH, PATCH, Camera, central, displacement, shift, tapered_spectrum, translate
 
 TIME_CONSTANT = 0.5  # s, of the statistics
@@ -84,7 +85,7 @@ class Steady:
         # what has moved by c pixels since the first frame keeps its place on the grid when as many lie before it
         top, left = (-cell % STRIDE for cell in self.camera.cell)
         padded = F.pad(steady[None], (left, 0, top, 0), mode="replicate")[0]
-        painted = self.stylizer(padded, weights, carry=self.carry)[:, top:, left:]
+        painted = self.stylizer.one_pass(padded, weights, self.carry)[:, top:, left:]
         photo = weights[PHOTO]  # its share is of the frame as it is, noise and all
         return (shift(painted - photo * steady, self.camera.fraction) + photo * frame).clamp(0, 1)
 
