@@ -19,7 +19,7 @@ from multistyle.color import keep_colors
 from multistyle.errors import BlendError, MultistyleError
 from multistyle.files import MARK
 from multistyle.folder import paint_folder, plan_folder
-from multistyle.image import read_image, write_image
+from multistyle.image import read_image, resize_image, write_image
 from multistyle.mix_record import draw_mix
 from multistyle.painting import PaintOptions
 from multistyle.stylizer import Stylizer
@@ -74,7 +74,7 @@ def test_names_are_kept_and_paintings_are_the_librarys(stylizer, source, tmp_pat
     assert sorted(outcome.job.name for outcome in outcomes) == NAMES
     assert not any(outcome.error for outcome in outcomes)
     assert sorted(files(tmp_path / "new" / "out")) == sorted(name.replace(".gif", ".png") for name in NAMES)
-    photo = folder_module.resize_image(read_image(source / "deep" / "z.png"), 10)
+    photo = resize_image(read_image(source / "deep" / "z.png"), 10)
     written = read_image(tmp_path / "new" / "out" / "deep" / "z.png")
     assert (written - stylizer(photo, "wave", 0.5)).abs().max() <= 0.6 / 255
 
@@ -153,7 +153,7 @@ def test_few_pictures_are_in_memory_at_a_time(stylizer, tmp_path, monkeypatch):
         return counted
 
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(folder_module, "_read", count("read", folder_module._read))
+    monkeypatch.setattr(folder_module, "load_picture", count("read", folder_module.load_picture))
     monkeypatch.setattr(folder_module, "_write", count("written", folder_module._write))
     outcomes = paint_folder(stylizer, plan_folder(tmp_path / "in", tmp_path / "out"))
     next(outcomes)

@@ -234,7 +234,7 @@ ENDS = ["--from", "starry", "--to", "wave", "--frames"]
         ("sequence", "a.avi", [*ENDS, "2"], ".gif"),
         ("sequence", "a.gif", [*ENDS, "2", "--via", "stary"], "did you mean starry?"),
         ("sequence", "a.gif", [*ENDS, "2", "--size", "0"], "at least 1 pixel"),
-        ("sheet", "photo.png", [], "is the photo itself"),
+        ("sheet", "photo.png", [], "it is an input"),
         ("sheet", "a.gif", [], "should end in one of"),
         ("sheet", "a.png", ["--styles", "wav"], "did you mean wave?"),
         ("sheet", "a.png", ["--corners", "wave"], "2, 3 or 4 corners"),

@@ -55,7 +55,7 @@ def test_photo_is_the_photo_within_a_grey_level(sample, tmp_path):
     assert (read_image(tmp_path / "out.png") - photo).abs().max() <= 1 / 255
 
 
-@pytest.mark.parametrize("weights", ["multistyle/weights", "weights"], ids=["as in a wheel", "as in a checkout"])
+@pytest.mark.parametrize("weights", ["multistyle/shipped", "weights"], ids=["as in a wheel", "as in a checkout"])
 def test_the_file_is_found_beside_the_module_and_in_a_checkout(tmp_path, weights):
     shutil.copytree(ROOT / "multistyle", tmp_path / "multistyle", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / weights).mkdir()

@@ -106,7 +106,7 @@ def test_the_memory_of_one_pass_is_no_more_than_expected():
         "import torch; from benchmarks.tiling import peak_memory; from multistyle.stylizer import load_stylizer\n"
         "from multistyle.strips import BYTES_PER_PIXEL\n"
         "s = load_stylizer(device='cpu'); s(torch.rand(3, 64, 64)); before = peak_memory()\n"
-        "s(torch.rand(3, 1200, 1200)); each = (peak_memory() - before) / 1200**2 / s.network.config.widths[0]\n"
+        "s(torch.rand(3, 1200, 1200)); each = (peak_memory() - before) / 1200**2 / s.one_pass.network.config.widths[0]\n"
         "print(each); assert BYTES_PER_PIXEL / 4 < each < BYTES_PER_PIXEL * 1.25"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, text=True)

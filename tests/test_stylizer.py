@@ -26,7 +26,7 @@ def test_one_photo_in_many_blends_and_many_photos_in_one(stylizer):
     torch.testing.assert_close(stylizer(photos[0], blends)[0], each[0], atol=1e-5, rtol=0)
     torch.testing.assert_close(stylizer(photos, "wave")[2], each[2], atol=1e-5, rtol=0)
     assert stylizer(photos[:1], "wave").shape == (1, 3, 12, 16)
-    with pytest.raises(MultistyleError, match="3 photos and 2 blends"):
+    with pytest.raises(MultistyleError, match="3 photos do not go with 2 blends"):
         stylizer(photos, blends[:2])
 
 
