@@ -1,19 +1,21 @@
-"""How much a painted film flickers: python -m benchmarks.flicker [--weights FILE] [--photo FILE]
+"""How much a painted video flickers: python -m benchmarks.flicker [--weights FILE] [--photo FILE]
 
-Deterministic. Each film is made from one photo, painted frame by frame and by `Steady`, and compared in grey levels:
+Each film is made from one photo, and painted frame by frame and by `Steady`. Deterministic. The columns, in grey levels
+where not a ratio:
 
-- film, each, steady: mean absolute difference of a frame and the one before it, of the film, of its frames painted each
-  by itself, and of the steady painting; over all that both frames show, the known motion undone (whole pixels exactly,
-  the rest by bicubic interpolation)
+- film, each, steady: mean absolute difference between a frame and the one before it: in the film, in the frames painted
+  one by one, and in the steady painting. Only what both frames show counts, after undoing the known motion (exactly for
+  whole pixels, otherwise by bicubic interpolation)
 - ratio: steady over each
-- sharp: mean gradient, steady over each: below 1 it would be smeared
-- off each, off steady: mean difference of the last frame from the painting of that frame without noise and lamp, so
-  that what lags behind or ghosts is seen (for a film at rest; in a pan, two paintings of one frame differ in strokes)
+- sharp: mean gradient, steady over each: below 1 the steady painting is smeared
+- off each, off steady: mean difference between the last frame and the painting of that frame without noise or lamp, so
+  that lag and ghosts show (for a still camera; in a pan, two paintings of one frame have different strokes)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 from typing import Annotated
@@ -29,21 +31,22 @@ from multistyle.stylizer import Stylizer, load_stylizer
 from multistyle.video.steady import Steady
 
 from .parts.command import run
+from .parts.painters import painters
 
 HEIGHT, WIDTH, FRAMES, RATE = 192, 256, 12, 25  # px, px, frames, frames a second
 MARGIN = 24  # px between the photo's border and the first frame
 FINE = 4  # steps a pixel of the camera's motion
-LAMP, FAR = 48, 48 + 64  # px; the lamp's side, and how far from the left its light in the network does not reach
+LAMP, FAR = 48, 48 + 64  # px: side of the lamp, and the column beyond which it does not change the painting
 PHOTO = Path(__file__).parents[1] / "tests" / "assets" / "chelsea.jpg"
 
 
 @dataclass(frozen=True)
 class Scene:
-    """camera: px a frame (down, right), in steps of 1 / FINE; noise: grey levels; lamp: one blinks at the left."""
+    """What a film shows."""
 
-    camera: tuple[float, float] = (0.0, 0.0)
-    noise: float = 0.0
-    lamp: bool = False
+    camera: tuple[float, float] = (0.0, 0.0)  # px a frame (down, right), in steps of 1 / FINE
+    noise: float = 0.0  # standard deviation in grey levels
+    lamp: bool = False  # whether a lamp blinks at the left
 
 
 SCENES = {
@@ -61,15 +64,15 @@ SCENES = {
 
 def main(
     weights: Annotated[Path | None, typer.Option(help="Weight file; default: the shipped one.")] = None,
-    photo: Annotated[Path, typer.Option(help="What the camera sees.")] = PHOTO,
-    painters: Annotated[int, typer.Option(min=1, help="How many painters, the first of the catalogue.")] = 3,
+    photo: Annotated[Path, typer.Option(help="Picture that the camera sees.")] = PHOTO,
+    count: Annotated[int, typer.Option("--painters", min=1, help="How many painters, the first of the catalogue.")] = 3,
 ) -> None:
-    """Measure the flicker of painted films."""
+    """Measure the flicker of painted videos."""
     stylizer, view = load_stylizer(weights, "cpu", "float32"), fine_view(read_image(photo))
     columns = ("film", "each", "steady", "ratio", "sharp", "off each", "off steady")
     tell(" ".join([" " * 26, *(f"{column:>10}" for column in columns)]))
     for name, scene in SCENES.items():
-        rows = [measure(stylizer, painter, view, scene) for painter in stylizer.names[1 : painters + 1]]
+        rows = [measure(stylizer, painter, view, scene) for painter in painters(stylizer)[:count]]
         film, each, steady, sharp, off_each, off_steady = (mean(column) for column in zip(*rows))
         numbers = (film, each, steady, steady / each, sharp, off_each, off_steady)
         tell(" ".join([f"{name:26}", *(f"{number:10.2f}" for number in numbers)]))
@@ -88,7 +91,7 @@ def measure(stylizer: Stylizer, painter: str, view: Tensor, scene: Scene) -> tup
 
 
 def fine_view(photo: Tensor) -> Tensor:
-    """`photo` (3, H, W), large enough for every pan, FINE times as large as the camera sees it."""
+    """`photo` (3, H, W), enlarged to cover every pan, at FINE times the camera's resolution."""
     reach = max(max(scene.camera) for scene in SCENES.values()) * FRAMES + 2 * MARGIN
     size = round(max((HEIGHT + reach) / photo.shape[1], (WIDTH + reach) / photo.shape[2]) * max(photo.shape[1:]))
     photo = resize_image(photo, size)
@@ -110,12 +113,12 @@ def make_film(view: Tensor, scene: Scene) -> list[Tensor]:
 
 
 def change(film: list[Tensor], camera: tuple[float, float], left: int = 0) -> float:
-    """Mean difference, in grey levels, of the frames and those before them, right of column `left`; see the top."""
-    return mean(difference(*align(before, after, camera), left) for before, after in zip(film, film[1:]))
+    """Mean difference in grey levels between successive frames, right of column `left`, the camera's motion undone."""
+    return mean(difference(*align(before, after, camera), left) for before, after in pairwise(film))
 
 
 def align(before: Tensor, after: Tensor, camera: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """The parts of two frames (3, H, W) that show the same, the first as the camera saw it after moving on."""
+    """The parts of two frames (3, H, W) that show the same scene, the first moved as the camera moved."""
     if all(float(speed).is_integer() and speed >= 0 for speed in camera):
         (down, right), (height, width) = map(int, camera), before.shape[1:]
         return before[:, down:, right:], after[:, : height - down, : width - right]
@@ -124,7 +127,9 @@ def align(before: Tensor, after: Tensor, camera: tuple[float, float]) -> tuple[T
     y, x = torch.meshgrid(2 * rows / (height - 1) - 1, 2 * columns / (width - 1) - 1, indexing="ij")
     grid = torch.stack([x, y], -1)[None]
     moved = F.grid_sample(before[None], grid, mode="bicubic", align_corners=True)[0].clamp(0, 1)
-    bottom, right = (int(side - speed) - 3 for side, speed in zip((height, width), camera))  # beyond, nothing is known
+    bottom, right = (
+        int(side - speed) - 3 for side, speed in zip((height, width), camera)
+    )  # beyond, the first frame shows nothing
     return moved[:, 2:bottom, 2:right], after[:, 2:bottom, 2:right]
 
 
@@ -134,6 +139,7 @@ def difference(a: Tensor, b: Tensor, left: int = 0) -> float:
 
 
 def gradient(film: list[Tensor]) -> float:
+    """Mean absolute difference between neighbouring pixels."""
     return mean(float(frame.diff(dim=1).abs().mean() + frame.diff(dim=2).abs().mean()) for frame in film)
 
 

@@ -1,7 +1,7 @@
 """The README's tables from result files: python -m benchmarks.report benchmarks/results/throughput-*.json [--readme]
 
-One row per device. Of a CPU ratios only: its seconds depend on what else the machine does. With --readme the tables
-replace what stands between `<!-- throughput -->` and `<!-- /throughput -->` in README.md.
+One row per device. A CPU has only ratios: its seconds depend on what else the machine does. With --readme the tables
+replace the text between `<!-- throughput -->` and `<!-- /throughput -->` in README.md.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OURS = ("multistyle", "multistyle compiled")
 
 
 def tables(results: list[dict[str, Any]]) -> str:
-    """All tables, as Markdown, of what throughput.py wrote."""
+    """All tables, in Markdown, from results of benchmarks.throughput."""
     devices = [device for result in results for device in result["devices"]]
     parts = [speed_table(devices), cost_table(devices)]
     for result in results:
@@ -37,7 +37,7 @@ def tables(results: list[dict[str, Any]]) -> str:
 
 
 def speed_table(devices: list[dict[str, Any]]) -> str:
-    """Speed over the peer, and time over the floor, by size; the largest batch measured of each."""
+    """Speed over the peer's by size, and time over the floor; of each, the largest batch measured."""
     sizes = sorted({row["size"] for device in devices for row in device["rows"]})
     head = [
         "device",
@@ -63,17 +63,14 @@ def find(device: dict[str, Any], name: str, size: int) -> dict[str, Any]:
 
 
 def speed(device: dict[str, Any], name: str, size: int) -> str:
+    """Speed over the peer's; on a GPU also pictures per second."""
     row = find(device, name, size)
-    absolute = f" ({row['pictures per second']:.0f}/s, {row['batch']} at once)" if is_gpu(device) else ""
+    absolute = f" ({row['pictures per second']:.0f}/s, {row['batch']} at once)" if device["device"] != "cpu" else ""
     return f"{row['speed']:.1f}x{absolute}"
 
 
-def is_gpu(device: dict[str, Any]) -> bool:
-    return device["device"] != "cpu"
-
-
 def cost_table(devices: list[dict[str, Any]]) -> str:
-    """What else it costs, relative to something measured beside it."""
+    """The other costs, each relative to one measured beside it."""
     head = [
         "device",
         "peak memory, eager, over the peer's",
@@ -85,12 +82,12 @@ def cost_table(devices: list[dict[str, Any]]) -> str:
     rows = []
     for device in devices:
         blends, files, start = (device[key] for key in ("blends", "files", "start-up"))
-        memory = device.get("memory")  # not every system tells
+        memory = device["memory"]
         parts = sum(start[part] for part in ("torch", "multistyle", "weights", "first picture"))
         rows.append(
             [
                 device["name"],
-                f"{memory['multistyle'] / memory[PEER]:.2f}" if memory else "not told",
+                f"{memory['multistyle'] / memory[PEER]:.2f}",
                 f"{blends['1 style']['speed'] / blends['all styles']['speed']:.2f}",
                 f"{blends['32 rows']['speed'] / blends['1024 rows']['speed']:.2f}",
                 f"{1 / files['file to file']['speed']:.2f}",
@@ -101,6 +98,7 @@ def cost_table(devices: list[dict[str, Any]]) -> str:
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
     return "\n".join(_lines([head, ["---"] * len(head), *rows]))
 
 
@@ -110,7 +108,7 @@ def _lines(rows: list[list[str]]) -> Iterator[str]:
 
 
 def insert(text: str, generated: str) -> str:
-    """`text` with `generated` between the two marks. Raises `MultistyleError` where they are not there."""
+    """`text` with `generated` between the two marks. Raises `MultistyleError` if a mark is missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -128,7 +126,7 @@ def main(
     except OSError as error:
         raise MultistyleError(f"cannot read {error.filename}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise MultistyleError(f"not a result of benchmarks.throughput: {error}") from error
+        raise MultistyleError(f"a file is not a result of benchmarks.throughput: {error!r}") from error
     if not readme:
         tell(generated)
         return

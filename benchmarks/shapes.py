@@ -1,41 +1,42 @@
 """Which shape of network to ship: python -m benchmarks.shapes --styles DIR --photos DIR_OR_TAR --judges DIR_OR_TAR ...
 
-Trains networks of each shape equally long, by one recipe, on the same painters and photos, and measures each with the
-metrics of benchmarks.quality on other photos (`--judges`), with its parameters, its operations at 512 px, and its time
-for a picture of 512 px over that of the published shape, in turns. It names the cheapest shape whose objective, content
-+ style_weight * style, is within 3 % of the best.
+Trains a network of each shape for the same number of steps, by one recipe, on the same painters and photos. For each,
+reports the metrics of benchmarks.quality on other photos (`--judges`), the number of parameters, the operations at
+512 px, and the time for a picture of 512 px over that of the first shape, measured in turns. Names the cheapest shape
+whose objective, content + style_weight * style, is within 3 % of the best.
 
-Deterministic but for the times. The networks stay in the folder of --work, so that the same command goes on where it
-was stopped.
+Deterministic but for the times. The networks stay in the folder of --work; the same command resumes an interrupted run.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
+from torch import Tensor
 
 from multistyle.device import choose_device
 from multistyle.errors import MultistyleError, nearest
-from multistyle.files import check_place
-from multistyle.messages import say, tell
+from multistyle.messages import tell
 from multistyle.network import NetworkConfig
 from multistyle.stylizer import Stylizer
-from multistyle.weights import Model
+from multistyle.weights import Model, Style
 from train.config import read_config
 from train.data import Photos, read_paintings
 from train.losses.loss_network import load_loss_network
 from train.losses.objective import Objective
 
-from .parts.command import commit, make_folder, print_table, run, write_results
+from .parts.bench import METRICS, Bench, chosen_metrics, read_judges
+from .parts.command import check_results, commit, make_folder, print_table, run, write_results
 from .parts.contenders import Contender, pictures
 from .parts.machine import counted
-from .quality import METRICS, Bench, read_judges
-from .sharing import Study
-from .throughput import take_turns
+from .parts.study import Study
+from .parts.turns import take_turns
 
 SHAPES = {
     "published": NetworkConfig(),
@@ -51,7 +52,7 @@ def costs(models: dict[str, Model], device: str) -> dict[str, dict[str, float]]:
     """Parameters, operations and time of each shape's model, the time over that of the first."""
     photo = pictures(SIZE, 1, choose_device(device))[0]
     stylizers = {name: Stylizer(model, device, "float32") for name, model in models.items()}
-    group = [Contender(name, lambda painter=painter: painter(photo)) for name, painter in stylizers.items()]
+    group = [Contender(name, partial(stylizer, photo)) for name, stylizer in stylizers.items()]
     turns = take_turns(group, photo.device)
     return {
         name: {
@@ -70,60 +71,83 @@ def cheapest(rows: dict[str, dict[str, Any]]) -> str:
     return min(near, key=lambda name: rows[name]["GFLOP at 512 px"])
 
 
+def measure(
+    chosen: Sequence[str],
+    study: Study,
+    entries: Sequence[Style],
+    paintings: Sequence[Tensor],
+    judges: Tensor,
+    metrics: Sequence[str],
+) -> tuple[dict[str, Model], dict[str, dict[str, Any]]]:
+    """The trained model of each shape, and its metrics with its objective.
+
+    chosen: names of `SHAPES`.
+    study: trains the networks; its recipe's shape is replaced by each of `chosen`.
+    entries, paintings: what is learnt.
+    judges: photos (P, 3, 256, 256) to judge by.
+    metrics: names of `METRICS`, "losses" among them.
+    """
+    models, rows = {}, {}
+    for name in chosen:
+        shaped = study.reshaped(SHAPES[name])
+        models[name] = shaped.train(name, entries, paintings).model
+        objective = Objective(shaped.config, study.loss_network.cpu(), paintings)
+        bench = Bench(Stylizer(models[name], "cpu", "float32"), objective, judges)
+        row = {metric: METRICS[metric](bench) for metric in metrics}
+        losses = row["losses"]
+        rows[name] = row | {"objective": losses["content"] + shaped.config.style_weight * losses["style"]}
+    return models, rows
+
+
+def chosen_shapes(text: str) -> list[str]:
+    """Names of `SHAPES` separated by commas. Raises `MultistyleError` for any other."""
+    names = text.split(",")
+    for name in names:
+        if name not in SHAPES:
+            raise MultistyleError(f"unknown shape {name!r}; {nearest(name, list(SHAPES))}")
+    return names
+
+
 def main(
-    styles: Annotated[Path, typer.Option(help="Folder of paintings, of which the first are learnt.")],
+    styles: Annotated[Path, typer.Option(help="Folder of paintings; the first are learnt.")],
     photos: Annotated[list[Path], typer.Option(help="Folder or .tar of photos to train on; repeatable.")],
     judges: Annotated[list[Path], typer.Option(help="Folder or .tar of photos to judge by; repeatable.")],
-    work: Annotated[Path, typer.Option(help="Folder for the networks; another run there goes on with them.")],
+    work: Annotated[Path, typer.Option(help="Folder for the networks; made if missing.")],
     features: Annotated[list[Path] | None, typer.Option(help="VGG weights (safetensors); repeatable.")] = None,
     config: Annotated[Path | None, typer.Option(help="Recipe (TOML) of each training.")] = None,
-    shapes: Annotated[str, typer.Option(help="Which; times are over the first one's.")] = ",".join(SHAPES),
-    painters: Annotated[int, typer.Option(min=3)] = 8,
+    shapes: Annotated[str, typer.Option(help="Which shapes; times are over the first one's.")] = ",".join(SHAPES),
+    painters: Annotated[int, typer.Option(min=3, help="How many painters are learnt.")] = 8,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of each training; default: the recipe's.")] = None,
-    metrics: Annotated[str, typer.Option(help="Of benchmarks.quality, losses among them.")] = ",".join(METRICS),
-    count: Annotated[int, typer.Option(min=2, help="How many photos to judge by.")] = 8,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    metrics: Annotated[str, typer.Option(help="Metrics of benchmarks.quality, including losses.")] = ",".join(METRICS),
+    count: Annotated[int, typer.Option(min=2, help="How many photos to judge by.")] = 16,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     output: Annotated[Path | None, typer.Option("--json", help="File to write the results to.")] = None,
 ) -> None:
-    """Measure shapes of network against each other."""
-    chosen, wanted = shapes.split(","), metrics.split(",")
-    for name, known in [(name, SHAPES) for name in chosen] + [(name, METRICS) for name in wanted]:
-        if name not in known:
-            raise MultistyleError(f"unknown shape or metric {name!r}; {nearest(name, known)}")
+    """Compare shapes of network after equal training."""
+    chosen, wanted = chosen_shapes(shapes), chosen_metrics(metrics)
     if "losses" not in wanted:
-        raise MultistyleError("shapes are chosen by their losses; name losses among the metrics")
+        raise MultistyleError("shapes are chosen by their losses; include losses in --metrics")
     recipe = read_config(config)
     recipe = replace(recipe, steps=steps or recipe.steps)
     place = choose_device(device)
-    entries, paintings = (found[:painters] for found in read_paintings(styles, recipe.styles, recipe.style_size))
+    check_results(output, styles, *photos, *judges, *(features or []), config)
+    entries, paintings = read_paintings(styles, recipe.styles, recipe.style_size)
     make_folder(work)
-    if output is not None:
-        check_place(output)
     loss_network = load_loss_network(features or [], recipe.loss_network, recipe.pooling)
-    lessons, squares = Photos(photos, recipe.photo_size), read_judges(judges, count)
-    models, rows = {}, {}
-    for name in chosen:
-        shaped = replace(recipe, **asdict(SHAPES[name]))
-        models[name] = Study(shaped, loss_network, lessons, work, place).train(name, entries, paintings).model
-        objective = Objective(shaped, loss_network.cpu(), paintings)
-        bench = Bench(Stylizer(models[name], "cpu", "float32"), objective, squares)
-        rows[name] = {metric: METRICS[metric](bench) for metric in wanted}
-        losses = rows[name]["losses"]
-        rows[name]["objective"] = losses["content"] + recipe.style_weight * losses["style"]
-    say("time")
-    for name, cost in costs(models, device).items():
-        rows[name] = cost | rows[name]
+    squares = read_judges(judges, count)
+    study = Study(recipe, loss_network, Photos(photos, recipe.photo_size), work, place)
+    models, rows = measure(chosen, study, entries[:painters], paintings[:painters], squares, wanted)
+    rows = {name: cost | rows[name] for name, cost in costs(models, device).items()}
     print_table(rows)
     tell(f"cheapest within 3 %: {cheapest(rows)}")
     facts = {
         "commit": commit(),
-        "settings": {"painters": painters, "photos": count, "config": recipe.as_dict(), "device": str(place)},
+        "settings": {"painters": painters, "photos": len(squares), "config": recipe.as_dict(), "device": str(place)},
         "features": [path.name for path in features or []],
         "torch": torch.__version__,
     }
-    if output is not None:
-        write_results(output, facts | {"results": rows, "cheapest": cheapest(rows)})
+    write_results(output, facts | {"results": rows, "cheapest": cheapest(rows)})
 
 
 if __name__ == "__main__":
-    run(main, "stopped; the same command goes on from here")
+    run(main, "stopped; the same command resumes")

@@ -1,19 +1,34 @@
-"""Tiny models and pictures; every test starts from the same seed."""
+"""Fixtures for all tests: tiny models and pictures, and ways to run a command or a program.
+
+Every test starts from the same seed.
+"""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import typer
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
+from multistyle.cli import app
 from multistyle.image import write_image
 from multistyle.network import NetworkConfig, StyleNetwork
+from multistyle.stylizer import Stylizer
 from multistyle.weights import PHOTO_STYLE, Model, Style, save_weights
 
+ROOT = Path(__file__).parents[1]
 ASSETS = Path(__file__).parent / "assets"
+PROGRAMS = Path(__file__).parent / "programs"
 TINY = NetworkConfig(widths=(4, 6, 8), blocks=1, stem=3, head=3, upsampling="bilinear")
+VGG = (4, 6, 8, 8, 8)  # channels of the random loss network, block by block
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +38,7 @@ def seed() -> None:
 
 @pytest.fixture
 def network() -> StyleNetwork:
-    """Three painters and photo; every row and filter random, so that no two styles agree."""
+    """Three painters and photo. All rows and filters are random, so that no two styles agree."""
     network = StyleNetwork(TINY, 4).eval()
     with torch.no_grad():
         network.table.add_(torch.randn_like(network.table))
@@ -37,6 +52,11 @@ def model(network: StyleNetwork) -> Model:
 
 
 @pytest.fixture
+def stylizer(model: Model) -> Stylizer:
+    return Stylizer(model, "cpu")
+
+
+@pytest.fixture
 def weight_file(model: Model, tmp_path: Path) -> Path:
     file = tmp_path / "tiny.safetensors"
     save_weights(file, model)
@@ -45,14 +65,22 @@ def weight_file(model: Model, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sample() -> Path:
+    """The photograph of a cat that the README paints."""
     return ASSETS / "chelsea.jpg"
 
 
 @pytest.fixture
-def random_vgg():
+def photo(tmp_path: Path) -> Path:
+    """A small picture of noise, as a PNG file."""
+    write_image(tmp_path / "photo.png", torch.rand(3, 20, 30))
+    return tmp_path / "photo.png"
+
+
+@pytest.fixture
+def random_vgg() -> Callable[..., dict[str, torch.Tensor]]:
     """A function that makes random loss-network weights by the names of the papers."""
 
-    def make(channels: tuple[int, ...], depth: tuple[int, ...] = (2, 2, 4, 4, 1)) -> dict[str, torch.Tensor]:
+    def make(channels: tuple[int, ...] = VGG, depth: tuple[int, ...] = (2, 2, 4, 4, 1)) -> dict[str, torch.Tensor]:
         tensors, inputs = {}, 3
         for block, (outputs, count) in enumerate(zip(channels, depth), start=1):
             for index in range(1, count + 1):
@@ -65,11 +93,65 @@ def random_vgg():
 
 
 @pytest.fixture
-def material(tmp_path, random_vgg) -> Path:
-    """Two paintings, three photos and a small random loss network."""
-    for folder, names in {"styles": ("dots", "lines"), "photos": ("a", "b", "c")}.items():
+def vgg(tmp_path: Path, random_vgg: Callable[..., dict[str, torch.Tensor]]) -> Path:
+    """A small random loss network, as a file."""
+    save_file(random_vgg(), tmp_path / "vgg.safetensors")
+    return tmp_path / "vgg.safetensors"
+
+
+@pytest.fixture
+def make_pictures(tmp_path: Path) -> Callable[..., Path]:
+    """A function that fills a new folder of `tmp_path` with pictures of noise, NAME.png each, of height x width px."""
+
+    def make(folder: str, names: Iterable[str], height: int, width: int) -> Path:
         (tmp_path / folder).mkdir()
         for name in names:
-            write_image(tmp_path / folder / f"{name}.png", torch.rand(3, 48, 56))
-    save_file(random_vgg((4, 6, 8, 8, 8)), tmp_path / "vgg.safetensors")
+            write_image(tmp_path / folder / f"{name}.png", torch.rand(3, height, width))
+        return tmp_path / folder
+
+    return make
+
+
+@pytest.fixture
+def material(
+    tmp_path: Path, make_pictures: Callable[..., Path], random_vgg: Callable[..., dict[str, torch.Tensor]]
+) -> Path:
+    """A folder with two paintings (styles/), three photos (photos/) and a small random loss network."""
+    make_pictures("styles", ("dots", "lines"), 48, 56)
+    make_pictures("photos", ("a", "b", "c"), 48, 56)
+    save_file(random_vgg(), tmp_path / "vgg.safetensors")
     return tmp_path
+
+
+@pytest.fixture
+def run(weight_file: Path) -> Callable[..., Any]:
+    """A function that runs a command of `multistyle` with the tiny model."""
+
+    def run(*arguments: object) -> Any:
+        return CliRunner().invoke(app, [*map(str, arguments), "--weights", str(weight_file)], catch_exceptions=False)
+
+    return run
+
+
+@pytest.fixture
+def invoke() -> Callable[..., Any]:
+    """A function that runs one function as a command; the result holds its exception."""
+
+    def invoke(command: Callable[..., None], *arguments: object) -> Any:
+        alone = typer.Typer()
+        alone.command()(command)
+        return CliRunner().invoke(alone, [*map(str, arguments)])
+
+    return invoke
+
+
+@pytest.fixture
+def program() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A function that runs tests/programs/NAME.py in another process, which imports from this checkout."""
+
+    def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(PROGRAMS / f"{name}.py"), *map(str, arguments)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    return run

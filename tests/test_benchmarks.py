@@ -1,30 +1,146 @@
-import subprocess
-import sys
-from pathlib import Path
+"""The benchmarks' commands and parts that have no test file of their own."""
 
-from benchmarks.tiling import enlarge
+import json
+import os
+import signal
+
+import pytest
+import torch
+
+from benchmarks import quality, strips
+from benchmarks.parts.bench import Bench, read_judges, spread_over_photos
+from benchmarks.parts.command import check_results
+from benchmarks.parts.memory import added_memory
+from benchmarks.parts.painters import equal_mix, painters
+from benchmarks.parts.processes import in_new_processes
+from multistyle.errors import MultistyleError
 from multistyle.image import read_image
+from multistyle.weights import save_weights
 
-ROOT = Path(__file__).parents[1]
+CONFIG = {
+    "style_size": 48,
+    "photo_size": 48,
+    "crop": 32,
+    "widths": [4, 6, 8],
+    "blocks": 1,
+    "stem": 3,
+    "head": 3,
+    "upsampling": "bilinear",
+}
+
+
+def test_painters_are_all_styles_but_photo(stylizer):
+    assert painters(stylizer) == ["starry", "scream", "wave"]
+    torch.testing.assert_close(equal_mix(stylizer, 2), torch.tensor([0, 0.5, 0.5, 0]))
+    assert equal_mix(stylizer, 9).sum() == 1
 
 
 def test_enlarged_photos_have_the_pixels_asked_for(sample, tmp_path):
-    pixels = enlarge(sample, 0.5, tmp_path / "a.png")
+    pixels = strips.enlarge(sample, 0.5, tmp_path / "a.png")
     assert abs(pixels - 500_000) < 2000
     assert read_image(tmp_path / "a.png")[0].numel() == pixels
 
 
-def test_the_tiling_benchmark_prints_a_row_for_each_size(sample, weight_file):
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.tiling",
-        str(sample),
-        "--megapixels",
-        "0.1,0.2",
-        "--weights",
-        str(weight_file),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+def test_the_strips_benchmark_prints_a_row_for_each_size(sample, weight_file, invoke):
+    done = invoke(strips.main, sample, "--megapixels", "0.1,0.2", "--weights", weight_file)
+    assert done.exit_code == 0, done.exception
     rows = done.stdout.splitlines()
-    assert done.returncode == 0 and len(rows) == 3 and "1.00x" in rows[1], done.stderr
+    assert len(rows) == 3 and "1.00x" in rows[1] and rows[2].split()[0] == "0.2"
+
+
+@pytest.mark.parametrize("sizes", ["", "1,x", "0", "-1", "nan", "inf"])
+def test_wrong_sizes_are_one_line(sample, invoke, sizes):
+    done = invoke(strips.main, sample, f"--megapixels={sizes}")
+    assert isinstance(done.exception, MultistyleError) and "positive numbers" in str(done.exception)
+
+
+def kept_alive(size: int) -> int:
+    """Of a call that allocates `size` bytes after a call that allocated four times as many."""
+    cpu = torch.device("cpu")
+    torch.ones(4 * size, dtype=torch.uint8)
+    return added_memory(lambda: torch.ones(size, dtype=torch.uint8), cpu)
+
+
+def test_the_memory_of_a_call_is_what_it_adds():
+    size = 200_000_000
+    assert in_new_processes(kept_alive, (size,))[0] == pytest.approx(size, rel=0.1)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
+def test_a_killed_measurement_ends_in_one_line():
+    with pytest.raises(MultistyleError, match="was killed"):
+        in_new_processes(die, ())
+
+
+def test_results_never_replace_what_is_read(tmp_path, sample):
+    check_results(None, sample)
+    check_results(tmp_path / "r.json", sample, None)
+    (tmp_path / "r.json").write_text("a recipe")
+    with pytest.raises(MultistyleError):
+        check_results(tmp_path / "r.json", tmp_path / "r.json")
+
+
+def test_the_spread_is_over_photos_of_means_over_painters():
+    assert spread_over_photos([[1, 2, 3], [3, 2, 1]]) == 0
+    assert spread_over_photos([[1, 2, 3], [1, 2, 6]]) == pytest.approx(3.25**0.5)
+
+
+@pytest.fixture
+def bench_files(model, make_pictures, vgg, tmp_path) -> list[object]:
+    """The options of a bench of the tiny model, its three paintings and three photos."""
+    model.training["config"] = CONFIG
+    save_weights(tmp_path / "judged.safetensors", model)
+    styles = make_pictures("styles", ("starry", "scream", "wave"), 48, 56)
+    judges = make_pictures("judges", ("a", "b", "c"), 256, 270)
+    return ["--photos", judges, "--styles", styles, "--features", vgg, "--weights", tmp_path / "judged.safetensors"]
+
+
+def test_quality_is_measured_over_photos_with_its_spread(bench_files, invoke, tmp_path):
+    metrics = "losses,separation,artifacts,stability"
+    done = invoke(quality.main, *bench_files, "--metrics", metrics, "--json", tmp_path / "r.json")
+    assert done.exit_code == 0, done.exception
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert found["settings"]["photos"] == 3, "as many as there are, of the sixteen asked for"
+    results = found["results"]
+    for metric, parts in {
+        "losses": ("content", "style"),
+        "artifacts": ("grid", "hatch", "border"),
+        "stability": ("shift by 1 px", "noise of 2 grey levels"),
+    }.items():
+        for part in parts:
+            assert results[metric][part] > 0 < results[metric]["deviation over photos"][part]
+    assert set(results["losses"]["painters"]) == {"starry", "scream", "wave"}
+    assert 0 <= results["separation"]["worst painter"] <= results["separation"]["all"] <= 1
+
+
+def test_the_mean_and_spread_of_losses_are_those_of_each_photo(bench_files, tmp_path):
+    files = [
+        tmp_path / "judged.safetensors",
+        [tmp_path / "judges"],
+        tmp_path / "styles",
+        [tmp_path / "vgg.safetensors"],
+    ]
+    bench = quality.make_bench(*files, 3)
+    found = bench.losses()
+    each = [Bench(bench.stylizer, bench.objective, photo.expand(2, -1, -1, -1)).losses() for photo in bench.photos]
+    for part in ("content", "style"):
+        values = torch.tensor([losses[part] for losses in each])
+        assert found[part] == pytest.approx(values.mean().item(), rel=1e-4)
+        assert found["deviation over photos"][part] == pytest.approx(values.std().item(), rel=1e-2)
+
+
+def test_judges_are_centre_squares_and_large_enough(make_pictures):
+    assert read_judges([make_pictures("large", "abc", 300, 512)], 2).shape == (2, 3, 256, 256)
+    with pytest.raises(MultistyleError, match="at least 256 px"):
+        read_judges([make_pictures("small", "ab", 300, 200)], 2)
+    with pytest.raises(MultistyleError, match="give at least 2"):
+        read_judges([make_pictures("one", "a", 256, 256)], 2)
+
+
+def test_unknown_metrics_are_one_line(bench_files, invoke):
+    done = invoke(quality.main, *bench_files, "--metrics", "loses")
+    assert isinstance(done.exception, MultistyleError) and "did you mean losses?" in str(done.exception)

@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.flicker import Scene, align, change, fine_view, make_film, measure
-from multistyle.stylizer import Stylizer
 
 
 @pytest.fixture
@@ -26,8 +25,7 @@ def test_the_known_motion_is_undone(view, camera, limit):
     assert a.shape == b.shape and a.shape[1] > 180 and a.shape[2] > 240
 
 
-def test_steady_halves_the_flicker_of_a_pan_and_of_noise_without_smearing(model, view):
-    stylizer = Stylizer(model, "cpu")
+def test_steady_halves_the_flicker_of_a_pan_and_of_noise_without_smearing(stylizer, view):
     for scene in (Scene((0, 2)), Scene(noise=4)):
         _, each, steady, sharp, _, _ = measure(stylizer, "starry", view, scene)
         assert steady <= each / 2 and sharp > 0.9

@@ -2,8 +2,6 @@ import csv
 import errno
 import os
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -22,14 +20,8 @@ from multistyle.folder import paint_folder, plan_folder
 from multistyle.image import read_image, resize_image, write_image
 from multistyle.mix_record import draw_mix
 from multistyle.painting import PaintOptions
-from multistyle.stylizer import Stylizer
 
 NAMES = ["a.png", "b.jpg", "deep/er/a.png", "deep/still.gif", "deep/z.png", "wide.png"]
-
-
-@pytest.fixture
-def stylizer(model) -> Stylizer:
-    return Stylizer(model, "cpu")
 
 
 @pytest.fixture
@@ -184,33 +176,11 @@ def test_random_mixes_reach_the_whole_simplex(styles):
     assert (weights.max(1).values > 0.95).any() and (weights.max(1).values < 0.6).any()
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from multistyle.folder import paint_folder, plan_folder
-from multistyle.stylizer import load_stylizer
-
-weights, source, target, left = *sys.argv[1:4], int(sys.argv[4])
-replace = Path.replace
-
-def dying(path, target):  # at the worst moment: written, not yet renamed
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return replace(path, target)
-
-Path.replace = dying
-list(paint_folder(load_stylizer(weights, "cpu"), plan_folder(source, target), seed=3))
-"""
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
-def test_a_killed_run_goes_on_where_it_was(stylizer, weight_file, source, tmp_path):
+def test_a_killed_run_goes_on_where_it_was(program, stylizer, weight_file, source, tmp_path):
     target = tmp_path / "out"
     for renames, done in ((1, 0), (4, 2), (3, 3)):  # the first of each run is the record's
-        arguments = [sys.executable, "-c", KILLED, weight_file, source, target, renames]
-        assert subprocess.run([*map(str, arguments)], cwd=Path(__file__).parents[1]).returncode == -signal.SIGKILL
+        assert program("killed_folder", weight_file, source, target, renames).returncode == -signal.SIGKILL
         assert plan_folder(source, target).done >= done
         assert list(target.rglob(f".*{MARK}*"))
     before = stamps(target)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from multistyle.errors import MultistyleError
 from multistyle.image import read_image, write_image
@@ -13,12 +12,6 @@ from train.config import TrainConfig
 from train.gatys import optimise, parse_paintings
 from train.losses.loss_network import load_loss_network
 from train.losses.objective import Objective
-
-
-@pytest.fixture
-def vgg(tmp_path, random_vgg) -> Path:
-    save_file(random_vgg((4, 6, 8, 8, 8)), tmp_path / "vgg.safetensors")
-    return tmp_path / "vgg.safetensors"
 
 
 def test_every_iteration_lowers_the_loss_and_stays_a_picture(vgg):

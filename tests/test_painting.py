@@ -7,12 +7,7 @@ from multistyle.color import keep_colors
 from multistyle.errors import ImageError, MultistyleError
 from multistyle.image import Picture, read_image, read_mask, write_image
 from multistyle.painting import PaintOptions, Region
-from multistyle.stylizer import Stylizer, paint_file
-
-
-@pytest.fixture
-def stylizer(model) -> Stylizer:
-    return Stylizer(model, "cpu")
+from multistyle.stylizer import paint_file
 
 
 @pytest.fixture

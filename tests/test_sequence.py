@@ -1,7 +1,5 @@
-import subprocess
 import sys
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,12 +13,6 @@ from multistyle.errors import BlendError, ImageError, MultistyleError
 from multistyle.image import Picture, read_image, write_image
 from multistyle.sequence import blend_path, check_sequence, paint_sequence, write_sequence
 from multistyle.sheet import arrange_sheet, corner_sheet, paint_sheet, style_sheet
-from multistyle.stylizer import Stylizer
-
-
-@pytest.fixture
-def stylizer(model) -> Stylizer:
-    return Stylizer(model, "cpu")
 
 
 @pytest.fixture
@@ -142,9 +134,9 @@ def test_without_pyav_an_mp4_says_what_to_install_and_a_gif_works(tmp_path, monk
     assert not list(tmp_path.iterdir())
 
 
-def test_pyav_is_loaded_only_when_needed():
-    code = "import sys, multistyle.sequence, multistyle.sheet; assert 'av' not in sys.modules"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0
+def test_pyav_is_loaded_only_when_needed(program):
+    done = program("imports_av", "multistyle.sequence", "multistyle.sheet")
+    assert done.stdout == "False\n", done.stderr
 
 
 def test_a_sheet_of_styles_shows_each_once(stylizer):

@@ -1,14 +1,9 @@
 import json
 
 import pytest
-import torch
-import typer
-from safetensors.torch import save_file
-from typer.testing import CliRunner
 
 from benchmarks.sharing import compare_losses, compare_steps, main
 from multistyle.errors import MultistyleError
-from multistyle.image import write_image
 
 TOML = """
 style_size = 32
@@ -24,39 +19,30 @@ head = 3
 
 
 @pytest.fixture
-def options(tmp_path, random_vgg) -> list[str]:
+def options(tmp_path, make_pictures, vgg) -> list[object]:
     """Three paintings, four photos, a small random loss network and a recipe."""
-    for folder, names in {"styles": "abc", "photos": "wxyz"}.items():
-        (tmp_path / folder).mkdir()
-        for name in names:
-            write_image(tmp_path / folder / f"{name}.png", torch.rand(3, 32, 40))
-    save_file(random_vgg((4, 6, 8, 8, 8)), tmp_path / "vgg.safetensors")
+    make_pictures("styles", "abc", 32, 40)
+    make_pictures("photos", "wxyz", 32, 40)
     (tmp_path / "c.toml").write_text(TOML)
     paths = {"styles": "styles", "photos": "photos", "config": "c.toml", "features": "vgg.safetensors", "work": "work"}
     given = [word for option, path in paths.items() for word in (f"--{option}", tmp_path / path)]
-    return [*map(str, [*given, "--painters", 2, "--steps", 20, "--device", "cpu", "--json", tmp_path / "r.json"])]
+    return [*given, "--painters", 2, "--steps", 20, "--device", "cpu", "--json", tmp_path / "r.json"]
 
 
-def run(options: list[str]):
-    app = typer.Typer()
-    app.command()(main)
-    return CliRunner().invoke(app, options)
-
-
-def test_the_benchmark_runs_goes_on_and_repeats_itself(options, tmp_path):
-    assert run(options).exit_code == 0
+def test_the_benchmark_resumes_and_repeats_itself(options, invoke, tmp_path):
+    assert invoke(main, *options).exit_code == 0
     first = json.loads((tmp_path / "r.json").read_text())
     assert set(first["results"]["sharing"]["painters"]) == {"a", "b"} and set(first["results"]["adding"]) == {"c"}
     assert first["results"]["sharing"]["style"]["deviation"] > 0 and first["settings"]["steps"] == 20
     states = {file: file.stat().st_mtime_ns for file in (tmp_path / "work").glob("*.preview.png")}
     assert len(states) == 4, "one shared, three alone"
-    assert run(options).exit_code == 0
+    assert invoke(main, *options).exit_code == 0
     assert json.loads((tmp_path / "r.json").read_text())["results"] == first["results"]
     assert all(file.stat().st_mtime_ns == time for file, time in states.items()), "nothing was trained again"
 
 
-def test_too_few_paintings_are_an_error(options):
-    result = run([*options, "--added", "2"])
+def test_too_few_paintings_are_an_error(options, invoke):
+    result = invoke(main, *options, "--added", 2)
     assert isinstance(result.exception, MultistyleError)
     assert "3 paintings are too few for 2 painters and 2 to add" in str(result.exception)
 

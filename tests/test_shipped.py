@@ -56,12 +56,11 @@ def test_photo_is_the_photo_within_a_grey_level(sample, tmp_path):
 
 
 @pytest.mark.parametrize("weights", ["multistyle/shipped", "weights"], ids=["as in a wheel", "as in a checkout"])
-def test_the_file_is_found_beside_the_module_and_in_a_checkout(tmp_path, weights):
+def test_the_file_is_found_beside_the_module_and_in_a_checkout(program, tmp_path, weights):
     shutil.copytree(ROOT / "multistyle", tmp_path / "multistyle", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / weights).mkdir()
     shutil.copy(default_weights(), tmp_path / weights)
-    code = "from multistyle.weights import default_weights; print(default_weights())"
-    found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    found = program("default_weights", tmp_path)
     assert found.stdout.strip() == str(tmp_path / weights / "multistyle.safetensors"), found.stderr
 
 

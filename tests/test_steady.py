@@ -3,15 +3,9 @@ import torch
 import torch.nn.functional as F
 
 from multistyle.one_pass import Carry
-from multistyle.stylizer import Stylizer
 from multistyle.video.steady import Camera, Denoiser, Steady, is_cut, luminance, shift
 
 STEP = 1 / 25
-
-
-@pytest.fixture
-def stylizer(model) -> Stylizer:
-    return Stylizer(model, device="cpu")
 
 
 @pytest.fixture

@@ -1,7 +1,3 @@
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -9,15 +5,10 @@ from multistyle.blend import Regions
 from multistyle.errors import MultistyleError
 from multistyle.network import StyleNetwork
 from multistyle.strip_painter import StripPainter
-from multistyle.strips import needs_strips, paint_strips
+from multistyle.strips import BYTES_PER_PIXEL, needs_strips, paint_strips
 from multistyle.stylizer import Stylizer
 
 GREY_LEVEL = 1 / 255
-
-
-@pytest.fixture
-def stylizer(model) -> Stylizer:
-    return Stylizer(model, "cpu")
 
 
 @pytest.mark.parametrize("height, width", [(203, 97), (64, 64), (97, 301), (1, 500), (333, 3), (5, 5)])
@@ -100,14 +91,8 @@ def test_what_fits_is_not_tiled(stylizer):
     assert needs_strips(stylizer.one_pass, 10**6, 10**6)
 
 
-def test_the_memory_of_one_pass_is_no_more_than_expected():
-    """Of the shipped network; measured in a process of its own, since a peak never falls."""
-    code = (
-        "import torch; from benchmarks.tiling import peak_memory; from multistyle.stylizer import load_stylizer\n"
-        "from multistyle.strips import BYTES_PER_PIXEL\n"
-        "s = load_stylizer(device='cpu'); s(torch.rand(3, 64, 64)); before = peak_memory()\n"
-        "s(torch.rand(3, 1200, 1200)); each = (peak_memory() - before) / 1200**2 / s.one_pass.network.config.widths[0]\n"
-        "print(each); assert BYTES_PER_PIXEL / 4 < each < BYTES_PER_PIXEL * 1.25"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_memory_of_one_pass_is_no_more_than_expected(program):
+    """Of the shipped network, in a process that has held nothing larger."""
+    done = program("one_pass_memory")
+    assert done.returncode == 0, done.stderr
+    assert BYTES_PER_PIXEL / 4 < float(done.stdout) < BYTES_PER_PIXEL * 1.25

@@ -5,11 +5,6 @@ from multistyle.errors import BlendError, DeviceError, ImageError, MultistyleErr
 from multistyle.stylizer import Stylizer, load_stylizer
 
 
-@pytest.fixture
-def stylizer(model) -> Stylizer:
-    return Stylizer(model, device="cpu")
-
-
 def test_every_way_to_say_a_blend_paints_the_same(stylizer):
     photo = torch.rand(3, 14, 18)
     painted = stylizer(photo, "starry=7,scream=3")

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from benchmarks import throughput
 from benchmarks.parts import contenders
-from benchmarks.parts.contenders import Contender, build, check, mix, names, pictures
+from benchmarks.parts.contenders import Contender, build, check, names, pictures
 from benchmarks.parts.machine import counted, describe, floor
+from benchmarks.parts.painters import equal_mix
 from benchmarks.parts.peers import johnson, with_rows
-from benchmarks.parts.processes import Remote
+from benchmarks.parts.turns import TURNS, Remote, take_turns
 from benchmarks.report import BEGIN, END, insert, tables
 from multistyle.errors import MultistyleError
 from multistyle.network import NetworkConfig, StyleNetwork
@@ -54,10 +54,10 @@ def test_more_rows_paint_the_same(model):
 
 
 def test_turns_are_medians_of_calls_and_speeds_are_over_the_first(monkeypatch):
-    ticks = iter([2.0, 4.0, 3.0, 1.0, 8.0, 1.0] * throughput.TURNS)
+    ticks = iter([2.0, 4.0, 3.0, 1.0, 8.0, 1.0] * TURNS)
     monkeypatch.setattr(contenders, "seconds", lambda run, device: next(ticks))
     group = [Contender("slow", lambda: None), Contender("fast", lambda: None, pictures=2)]
-    found = throughput.take_turns(group, torch.device("cpu"))
+    found = take_turns(group, torch.device("cpu"))
     assert found["slow"]["seconds"] == 3 and found["fast"]["seconds"] == 0.5
     assert found["slow"]["speed"] == 1 and found["fast"]["speed"] == 6
 
@@ -65,10 +65,10 @@ def test_turns_are_medians_of_calls_and_speeds_are_over_the_first(monkeypatch):
 def test_wrong_paintings_end_the_benchmark(model):
     stylizer = Stylizer(model, "cpu")
     photos = pictures(64, 1, stylizer.device)
-    check(Contender("multistyle", lambda: stylizer(photos, mix(stylizer, 2))), stylizer)
+    check(Contender("multistyle", lambda: stylizer(photos, equal_mix(stylizer, 2))), stylizer)
     with pytest.raises(AssertionError, match="multistyle is off by"):
-        check(Contender("multistyle", lambda: stylizer(photos, mix(stylizer, 1))), stylizer)
-    with pytest.raises(AssertionError, match="no number"):
+        check(Contender("multistyle", lambda: stylizer(photos, equal_mix(stylizer, 1))), stylizer)
+    with pytest.raises(AssertionError, match="not finite"):
         check(Contender("any", lambda: photos / 0), stylizer)
 
 
@@ -98,12 +98,8 @@ def test_a_contender_that_cannot_be_built_ends_the_benchmark(tmp_path):
         (["--precision", "int8"], "unknown precision"),
     ],
 )
-def test_wrong_options_are_one_line(options, message):
-    import typer
-
-    app = typer.Typer()
-    app.command()(throughput.main)
-    done = CliRunner().invoke(app, options)
+def test_wrong_options_are_one_line(options, message, invoke):
+    done = invoke(throughput.main, *options)
     assert isinstance(done.exception, MultistyleError) and message in str(done.exception)
 
 

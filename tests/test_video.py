@@ -10,18 +10,12 @@ from typer.testing import CliRunner
 
 from multistyle.cli.video import video
 from multistyle.errors import MultistyleError
-from multistyle.stylizer import Stylizer
 from multistyle.video.paint import check_video_paths, paint_video
 from multistyle.video.steady import Steady
 
 av = pytest.importorskip("av", reason="video needs PyAV: pip install 'multistyle[video]'")
 
 RATE = Fraction(24000, 1001)
-
-
-@pytest.fixture
-def stylizer(model) -> Stylizer:
-    return Stylizer(model, device="cpu")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the benchmarks' commands share: one line for what a user got wrong, and results that are never lost or half-written."""
+"""What the commands share: one-line errors, JSON results written whole, tables and progress."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 
 from multistyle.errors import MultistyleError
-from multistyle.files import atomic_write
+from multistyle.files import atomic_write, check_place
 from multistyle.messages import say, tell
+
+Item = TypeVar("Item")
 
 
 def run(main: Callable[..., None], stopped: str = "stopped") -> None:
-    """Run `main` as a command: a `MultistyleError` ends in its line and exit code 1, Ctrl-C in `stopped` and 130."""
+    """Run `main` as a command.
+
+    A `MultistyleError` prints its line and exits with 1; Ctrl-C prints `stopped` and exits with 130.
+    """
     try:
         typer.run(main)
     except MultistyleError as error:
@@ -29,27 +34,38 @@ def run(main: Callable[..., None], stopped: str = "stopped") -> None:
 
 
 def commit() -> str:
-    """The checkout's commit."""
+    """The commit that is checked out; empty if this is no Git checkout."""
     command = ["git", "rev-parse", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder` where it is not there. Raises `MultistyleError`."""
+    """Make `folder` and its parents if they are missing. Raises `MultistyleError`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MultistyleError(f"cannot make the folder {folder}: {error.strerror}") from error
 
 
-def write_results(file: Path, results: dict[str, Any]) -> None:
-    """Write `results` as JSON; the place is to be checked (`check_place`) before the work begins."""
+def check_results(file: Path | None, *inputs: Path | None) -> None:
+    """Raise `MultistyleError` unless results can be written to `file`; None, which means nowhere, always passes.
+
+    inputs: the files and folders that the command reads; results never replace one of them.
+    """
+    if file is not None:
+        check_place(file, inputs=[path for path in inputs if path is not None])
+
+
+def write_results(file: Path | None, results: dict[str, Any]) -> None:
+    """Write `results` as JSON to `file`, if there is one. Call `check_results` before the work begins."""
+    if file is None:
+        return
     with atomic_write(file) as temporary:
         temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def print_table(results: dict[str, Any], indent: str = "") -> None:
-    """Print the numbers as text, one a line, nested ones indented."""
+    """Print the numbers, one a line, nested ones indented."""
     for name, value in results.items():
         if isinstance(value, dict):
             tell(f"{indent}{name}")
@@ -61,9 +77,9 @@ def print_table(results: dict[str, Any], indent: str = "") -> None:
             tell(f"{indent}{name:24} {value:.4f}")
 
 
-def progress(items: Iterable[Any], title: str) -> Iterator[Any]:
-    """Go through the items, saying how far on standard error."""
-    items = list(items)
-    for number, item in enumerate(items, start=1):
-        say(f"{title} {number}/{len(items)}", end="\r" if sys.stderr.isatty() and number < len(items) else "\n")
+def progress(items: Iterable[Item], title: str) -> Iterator[Item]:
+    """The items, one by one, with a line of progress on standard error for each."""
+    every = list(items)
+    for number, item in enumerate(every, start=1):
+        say(f"{title} {number}/{len(every)}", end="\r" if sys.stderr.isatty() and number < len(every) else "\n")
         yield item

@@ -1,10 +1,11 @@
-"""What takes turns in the throughput benchmark: networks, blends, and files, each as a call without arguments."""
+"""What takes turns in the throughput benchmark: networks, blends and files, each as a call without arguments."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,6 +19,7 @@ from multistyle.stylizer import Stylizer
 from multistyle.weights import load_weights
 
 from .machine import seconds
+from .painters import equal_mix, painters
 from .peers import johnson, random_model, with_rows
 
 PEER = "johnson"
@@ -27,14 +29,14 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 4 / 255, torch.float16: 2 / 25
 
 @dataclass
 class Contender:
-    """name; run: paints `pictures` pictures and returns them."""
+    """Something whose speed is measured."""
 
     name: str
-    run: Callable[[], Any]
-    pictures: int = 1
+    run: Callable[[], Any]  # paints, and returns what it painted
+    pictures: int = 1  # that `run` paints at once
 
     def turn(self, device: torch.device) -> float:
-        """The median time of some calls in a row, in seconds a picture, after one that does not count."""
+        """Seconds a picture: the median of several calls, after one that does not count."""
         self.run()
         return median(seconds(self.run, device) for _ in range(CALLS)) / self.pictures
 
@@ -47,13 +49,20 @@ def pictures(size: int, batch: int, device: torch.device) -> Tensor:
 
 
 def names(device: torch.device) -> list[str]:
-    """Who takes part on a device, the peer first."""
+    """The names of the networks compared on a device, the peer first."""
     half = [f"{PEER} float16"] if device.type == "cuda" else []
     return [PEER, *half, "multistyle", "multistyle compiled", "multistyle width 1"]
 
 
 def build(name: str, device: str, size: int, batch: int, weights: str, precision: str) -> Contender:
-    """One of `names`, having painted once."""
+    """The contender of one of `names`, checked by a first painting.
+
+    name: one of `names`.
+    device: where it paints.
+    size, batch: side of the square pictures in px, and how many at once.
+    weights: weight file of our network.
+    precision: of our network.
+    """
     place = torch.device(device)
     photos = pictures(size, batch, place)
     if name in peers(place):
@@ -61,12 +70,12 @@ def build(name: str, device: str, size: int, batch: int, weights: str, precision
         return check(Contender(name, lambda: run(photos), batch))
     model = random_model(NetworkConfig(), 32) if name.endswith("width 1") else load_weights(weights)
     stylizer = Stylizer(model, device, precision, compile=name.endswith("compiled"))
-    blend = mix(stylizer, 2)
+    blend = equal_mix(stylizer, 2)
     return check(Contender(name, lambda: stylizer(photos, blend), batch), stylizer)
 
 
 def peers(device: torch.device) -> dict[str, Callable[[Tensor], Tensor]]:
-    """Johnson's network in float32 and its usual memory format; on a GPU also as fast as it goes in half precision."""
+    """Johnson's network in float32 and its usual memory format; on a GPU also in float16, where it is fastest."""
     network = johnson().to(device)
 
     @torch.inference_mode()
@@ -78,16 +87,20 @@ def peers(device: torch.device) -> dict[str, Callable[[Tensor], Tensor]]:
         with torch.autocast(device.type, torch.float16):
             return network(photos)
 
-    return {PEER: plain} | ({f"{PEER} float16": half} if device.type == "cuda" else {})
+    found: dict[str, Callable[[Tensor], Tensor]] = {PEER: plain}
+    return found | ({f"{PEER} float16": half} if device.type == "cuda" else {})
 
 
 def check(contender: Contender, stylizer: Stylizer | None = None) -> Contender:
-    """The contender, whose paintings have to be finite, and a stylizer's those of its plain network in float32."""
+    """Return `contender` if its paintings are right; raise `AssertionError` otherwise.
+
+    They have to be finite and, with a stylizer, equal to those of its plain network in float32.
+    """
     painted = contender.run()
-    assert painted.isfinite().all(), f"{contender.name} paints what is no number"
+    assert painted.isfinite().all(), f"{contender.name} paints values that are not finite"
     if stylizer is not None:
         photos = pictures(painted.shape[2], len(painted), stylizer.device)
-        blend = mix(stylizer, 2).expand(len(photos), -1).to(stylizer.device)
+        blend = equal_mix(stylizer, 2).expand(len(photos), -1).to(stylizer.device)
         with torch.inference_mode():
             difference = (painted - stylizer.one_pass.network(photos, blend)).abs()
         error = difference.max() if stylizer.one_pass.precision == torch.float32 else difference.mean()
@@ -95,39 +108,33 @@ def check(contender: Contender, stylizer: Stylizer | None = None) -> Contender:
     return contender
 
 
-def mix(stylizer: Stylizer, styles: int) -> Tensor:
-    """A blend (S,) of the first so many painters in equal parts."""
-    weights = torch.zeros(len(stylizer.names))
-    weights[1 : 1 + styles] = 1 / styles
-    return weights
-
-
 def blends(stylizer: Stylizer, device: torch.device, size: int) -> list[Contender]:
-    """One style, two, all; and the same in a table of 32 and of 1,024 rows."""
+    """Blends of one style, two and all; and a blend of two from tables of 32 and of 1,024 rows."""
     photo = pictures(size, 1, device)
     group = []
-    for title, styles in (("1 style", 1), ("2 styles", 2), ("all styles", len(stylizer.names) - 1)):
-        weights = mix(stylizer, styles)
-        group.append(Contender(title, lambda weights=weights: stylizer(photo, weights)))
+    for title, styles in (("1 style", 1), ("2 styles", 2), ("all styles", len(painters(stylizer)))):
+        blend = equal_mix(stylizer, styles)
+        group.append(Contender(title, partial(stylizer, photo, blend)))
     for rows in (32, 1024):
-        each = Stylizer(with_rows(stylizer.one_pass.model, rows), str(device), _name(stylizer))
-        weights = mix(each, 2)
-        group.append(Contender(f"{rows} rows", lambda each=each, weights=weights: each(photo, weights)))
+        each = Stylizer(with_rows(stylizer.one_pass.model, rows), str(device), precision_name(stylizer))
+        blend = equal_mix(each, 2)
+        group.append(Contender(f"{rows} rows", partial(each, photo, blend)))
     return group
 
 
 def disk(stylizer: Stylizer, device: torch.device, size: int) -> list[Contender]:
-    """A picture in memory, and from a JPEG file to a JPEG file."""
+    """Painting a picture in memory, and from JPEG file to JPEG file."""
     photo = pictures(size, 1, torch.device("cpu"))[0]
     folder = tempfile.TemporaryDirectory()
     source, target = Path(folder.name, "photo.jpg"), Path(folder.name, "painting.jpg")
     write_image(source, photo)
 
-    def through_files(folder: tempfile.TemporaryDirectory = folder) -> None:  # which keeps the folder there
+    def through_files(folder: tempfile.TemporaryDirectory = folder) -> None:  # the argument keeps the folder alive
         write_image(target, stylizer(read_image(source)))
 
-    return [Contender("in memory", lambda: stylizer(photo)), Contender("file to file", through_files)]
+    return [Contender("in memory", partial(stylizer, photo)), Contender("file to file", through_files)]
 
 
-def _name(stylizer: Stylizer) -> str:
+def precision_name(stylizer: Stylizer) -> str:
+    """Its precision, as on the command line."""
     return str(stylizer.one_pass.precision).split(".")[-1]

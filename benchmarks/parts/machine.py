@@ -1,4 +1,4 @@
-"""What a device is and what it could do: facts for the record, and the two rates that bound a network's speed."""
+"""Facts of a device for the results, and the two rates that bound a network's speed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REPEATS = 9
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """Name, driver, threads and versions of what is measured on."""
+    """Name, driver, threads and versions of the device and of what runs on it."""
     facts: dict[str, Any] = {"torch": torch.__version__, "python": platform.python_version()}
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
@@ -29,7 +29,7 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name as the system tells it."""
+    """The name of the processor, and its number of cores."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -37,12 +37,13 @@ def processor() -> str:
 
 
 def synchronize(device: torch.device) -> None:
+    """Wait until the device has finished what was started on it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def seconds(run: Callable[[], Any], device: torch.device) -> float:
-    """How long one call takes, with all that it starts on the device."""
+    """How long one call takes, including all it starts on the device."""
     synchronize(device)
     started = time.perf_counter()
     run()
@@ -50,7 +51,7 @@ def seconds(run: Callable[[], Any], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def steady(run: Callable[[], Any], device: torch.device, repeats: int = REPEATS) -> float:
+def median_seconds(run: Callable[[], Any], device: torch.device, repeats: int = REPEATS) -> float:
     """The median time of a call, after two that do not count."""
     for _ in range(2):
         run()
@@ -58,13 +59,13 @@ def steady(run: Callable[[], Any], device: torch.device, repeats: int = REPEATS)
 
 
 def limits(device: torch.device, dtype: torch.dtype) -> dict[str, float]:
-    """Measured: operations per second of a large matrix product, and bytes per second read and written by a copy."""
+    """Measured operations per second of a large matrix product, and bytes per second read and written by a copy."""
     side = 2048 if device.type == "cpu" else 8192
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     large = torch.empty(2**26 if device.type == "cpu" else 2**30, dtype=torch.uint8, device=device)
     target = torch.empty_like(large)
-    product = min(steady(lambda: a @ b, device), steady(lambda: a @ b, device))
-    copy = steady(lambda: target.copy_(large), device)
+    product = min(median_seconds(lambda: a @ b, device), median_seconds(lambda: a @ b, device))
+    copy = median_seconds(lambda: target.copy_(large), device)
     return {"operations": 2 * side**3 / product, "bytes": 2 * large.numel() / copy}
 
 
@@ -91,5 +92,5 @@ def counted(network: StyleNetwork, size: int, dtype: torch.dtype) -> dict[str, f
 
 
 def floor(work: dict[str, float], rates: dict[str, float]) -> float:
-    """The seconds that the work takes at the measured rates: of operations or of bytes, whichever is longer."""
+    """The seconds that the operations, or the bytes, take at the measured rates: whichever is longer."""
     return max(work[kind] / rates[kind] for kind in ("operations", "bytes"))

@@ -1,4 +1,4 @@
-"""What the quality benchmark measures, as pure functions with answers one can work out by hand."""
+"""The measures of the quality benchmark, as pure functions whose answers can be worked out by hand."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from torch import Tensor
 from multistyle.color import luminance
 from train.losses.terms import Grams
 
-STRIDE = 4  # of the network's coarsest features: its upsampling could leave energy at multiples of 1/4 cycle a pixel
+STRIDE = 4  # px between the network's coarsest features; upsampling may leave energy at multiples of 1/4 cycle a pixel
 BORDER = 16  # px
-FLOOR = (1 / 255) ** 2 / 12  # variance of rounding to 8 bits: energy below it cannot be seen
+FLOOR = (1 / 255) ** 2 / 12  # variance of rounding to 8 bits; less energy cannot be seen
 
 
 def nearest_target(grams: Grams, targets: Grams) -> Tensor:
-    """Index (B,) of the target nearest to each sample's Grams (B, C, C), among targets (S, C, C) of the same layers.
+    """Index (B,) of the target, among (S, C, C), nearest to each sample's Grams (B, C, C).
 
-    The distance is squared, summed over layers, each divided by the mean square of all its targets: one measure for
-    every candidate, unlike the loss, which divides by the candidate's own.
+    grams, targets: by layer, the same layers in both.
+
+    The distance is the squared difference, divided in each layer by the mean square of all its targets, and summed over
+    layers. (The style loss divides by each target's own mean square, so it does not compare targets fairly.)
     """
     distances = []
     for layer, target in targets.items():
@@ -33,9 +35,9 @@ def layer_normalised(grams: Grams, scales: dict[str, float]) -> Tensor:
 
 
 def shares(points: Tensor, corners: Tensor) -> Tensor:
-    """Shares (B, K), summing to 1, of K corners (K, N) in the points (B, N) projected onto the plane through them.
+    """Shares (B, K) of K corners (K, N) in points (B, N), which are projected onto the plane through the corners.
 
-    Not clipped: a point beyond a corner has a share above 1.
+    Shares sum to 1 and are not clipped: a point beyond a corner has a share above 1.
     """
     edges = (corners[1:] - corners[0]).double()
     rest = torch.linalg.lstsq(edges.T, (points - corners[0]).double().T).solution.T
@@ -48,10 +50,11 @@ def monotonic_steps(values: Tensor) -> float:
 
 
 def grid_score(image: Tensor) -> float:
-    """Energy of (3, H, W) at the frequencies of the upsampling's grid, over that of their neighbours: 1 is no grid.
+    """Energy of (3, H, W) at the frequencies of the upsampling's grid, over that of neighbouring ones: 1 means no grid.
 
-    Of the luminance under a Hann window, at the multiples of 1/4 cycle a pixel in either direction, against the ring
-    of frequencies 3 to 6 bins away. Energy under the rounding of 8 bits counts as none. Sides of at least 64 px.
+    Compares the luminance's energy under a Hann window at the multiples of 1/4 cycle a pixel, in either direction, with
+    that in the ring of frequencies 3 to 6 bins away. A flat picture has a score of 1, since both energies are offset by
+    that of rounding to 8 bits. Sides are at least 64 px.
     """
     height, width = (side // STRIDE * STRIDE for side in image.shape[1:])
     grey = luminance(image)[:height, :width]
@@ -71,11 +74,13 @@ def grid_score(image: Tensor) -> float:
 
 
 def border_score(painted: Tensor, inside: Tensor) -> float:
-    """Mean gradient of the luminance in the outer 16 px of (3, H, W) over that of the same pixels `inside`, (3, H, W).
+    """Mean gradient of the luminance in the outer 16 px of a painting over that of the same pixels away from a border.
 
-    `inside` shows them away from any border: cut out of the painting of a larger picture, painted with the same
-    statistics. 1 is no frame. (A painting's border against its own interior says as much of the photo, whose subject is
-    in the middle, as of the painter.)
+    painted: (3, H, W).
+    inside: (3, H, W), the same pixels cut out of the painting of a larger picture, with the same statistics.
+
+    1 means no frame. (Comparing a painting's border with its own middle would measure the photo, whose subject is in
+    the middle, as much as the painter.)
     """
     return float((_border_gradient(painted) + 1e-4) / (_border_gradient(inside) + 1e-4))
 

@@ -1,4 +1,4 @@
-"""The networks that ours is compared with, built here in a few lines, with random weights: speed does not see them."""
+"""The networks that ours is compared with, built in a few lines, with random weights, which do not change speed."""
 
 from __future__ import annotations
 

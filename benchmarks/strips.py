@@ -1,0 +1,93 @@
+"""What a picture of any size costs: python -m benchmarks.strips PHOTO [--megapixels 1,4,16,64]
+
+For each size, enlarges a photo to a PNG file and paints that file in strips, file to file, in a new process. Prints
+seconds, seconds a megapixel over those of the first size, and the peak memory above the loaded program.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from multistyle.errors import MultistyleError
+from multistyle.image import read_image, resize_image, write_image
+from multistyle.messages import say, tell
+from multistyle.painting import PaintOptions
+from multistyle.stylizer import load_stylizer, paint_file
+
+from .parts.command import run
+from .parts.memory import added_memory
+from .parts.processes import in_new_processes
+
+SIDE = 1024  # px; a strip has as many pixels as a square of this side
+
+
+def main(
+    photo: Annotated[Path, typer.Argument(help="Picture to enlarge.")],
+    megapixels: Annotated[str, typer.Option(help="Sizes, separated by commas.")] = "1,4,16,64",
+    weights: Annotated[Path | None, typer.Option(help="Weight file; default: the shipped one.")] = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Take the statistics from a reduced picture.")] = False,
+) -> None:
+    """Measure painting in strips at several sizes."""
+    sizes = numbers(megapixels)
+    tell(f"{'megapixels':>10} {'seconds':>8} {'per megapixel':>14} {'peak memory':>12}")
+    first = None
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "photo.png"
+            pixels = enlarge(photo, size, file)
+            seconds, memory = in_new_processes(measure, (file, weights, estimate))[0]
+        rate = seconds / pixels
+        first = first or rate
+        tell(f"{pixels / 1e6:10.1f} {seconds:8.1f} {rate / first:13.2f}x {memory / 1e9:9.2f} GB")
+
+
+def numbers(text: str) -> list[float]:
+    """Positive numbers separated by commas. Raises `MultistyleError`."""
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(0 < number < float("inf") for number in found):
+        raise MultistyleError(f"megapixels are positive numbers separated by commas, not {text!r}")
+    return found
+
+
+def enlarge(photo: Path, megapixels: float, file: Path) -> int:
+    """Write a mosaic of the photo, mirrored so that no seam shows, of about that size; return its number of pixels.
+
+    It is made of whole photos: enlarging alone would leave a picture without any detail.
+    """
+    image = (resize_image(read_image(photo), 1000) * 255).round().byte()
+    block = torch.cat([torch.cat([image, image.flip(2)], 2), torch.cat([image.flip(1), image.flip((1, 2))], 2)], 1)
+    height = max(1, round((megapixels * 1e6 * block.shape[1] / block.shape[2]) ** 0.5))
+    width = max(1, round(megapixels * 1e6 / height))
+    repeats = (1, -(-height // block.shape[1]), -(-width // block.shape[2]))
+    write_image(file, block.repeat(repeats)[:, :height, :width])
+    return height * width
+
+
+def measure(file: Path, weights: Path | None, estimate: bool) -> tuple[float, int]:
+    """Paint `file` to a file beside it: seconds, and bytes at the peak above what the loaded program takes."""
+    stylizer = load_stylizer(weights, "cpu", "float32")
+    stylizer(torch.rand(3, 64, 64))
+    options = PaintOptions(strips=SIDE, estimate=estimate)
+
+    def show(done: int, total: int) -> None:
+        if 10 * done // total > 10 * (done - 1) // total:
+            say(f"  {file.name}: {100 * done // total} %")
+
+    started = time.perf_counter()
+    memory = added_memory(
+        lambda: paint_file(stylizer, file, file.with_name("painted.png"), options, show), stylizer.device
+    )
+    return time.perf_counter() - started, memory
+
+
+if __name__ == "__main__":
+    run(main)
