@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +19,8 @@ from multistyle.errors import MultistyleError
 from multistyle.image import read_image
 from multistyle.weights import save_weights
 
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+COMMANDS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
 CONFIG = {
     "style_size": 48,
     "photo_size": 48,
@@ -27,6 +31,23 @@ CONFIG = {
     "head": 3,
     "upsampling": "bilinear",
 }
+
+
+def test_the_readme_lists_every_command_with_its_line_and_every_part():
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| \[(\w+)\]", text, re.MULTILINE)) == COMMANDS
+    assert sorted(re.findall(r"^python -m benchmarks\.(\w+)", text, re.MULTILINE)) == COMMANDS
+    for part in (FOLDER / "parts").glob("[!_]*.py"):
+        assert f"`{part.stem}`" in text, part
+
+
+@pytest.mark.parametrize("path", [*FOLDER.glob("*.py"), *FOLDER.glob("parts/*.py")], ids=lambda path: path.stem)
+def test_commands_and_parts_import_parts_alone(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"(from|import) benchmarks", text)
+    assert not re.search(r"from \.\.", text)
+    if path.parent == FOLDER:
+        assert set(re.findall(r"from \.(\w*)", text)) <= {"parts"}
 
 
 def test_painters_are_all_styles_but_photo(stylizer):
