@@ -41,6 +41,7 @@ def nearest(prints: Tensor, targets: Tensor) -> Tensor:
 
 
 if __name__ == "__main__":
+    from multistyle.messages import tell
     from multistyle.weights import load_weights
     from train.data import read_paintings
 
@@ -48,4 +49,4 @@ if __name__ == "__main__":
     names = [style.name for style in model.catalogue[1:]]
     _, paintings = read_paintings(Path(sys.argv[1]), names, model.training["config"]["style_size"])
     rounded = {name: [float(f"{v:.3g}") for v in fingerprint(p).tolist()] for name, p in zip(names, paintings)}
-    print(json.dumps(rounded, indent=None).replace("], ", "],\n"))
+    tell(json.dumps(rounded, indent=None).replace("], ", "],\n"))
