@@ -32,8 +32,8 @@ from train.data import read_paintings
 from train.losses.loss_network import load_loss_network
 from train.losses.objective import Objective
 
-from .parts.bench import METRICS, SIZE, Bench, chosen_metrics, read_judges
-from .parts.command import check_results, commit, print_table, run, write_results
+from .parts.bench import METRICS, SIZE, Bench, read_judges
+from .parts.command import check_results, chosen, commit, print_table, run, write_results
 from .parts.painters import painters
 
 
@@ -47,11 +47,11 @@ def main(
     output: Annotated[Path | None, typer.Option("--json", help="File to write the results to.")] = None,
 ) -> None:
     """Measure the quality of a model's paintings."""
-    chosen = chosen_metrics(metrics)
+    names = chosen(metrics, METRICS, "metric")
     file = weights or default_weights()
     check_results(output, file, *photos, styles, *(features or []))
     bench = make_bench(file, photos, styles, features or [], count)
-    results = {name: METRICS[name](bench) for name in chosen}
+    results = {name: METRICS[name](bench) for name in names}
     print_table(results)
     facts = {
         "commit": commit(),

@@ -21,7 +21,7 @@ import typer
 from torch import Tensor
 
 from multistyle.device import choose_device
-from multistyle.errors import MultistyleError, nearest
+from multistyle.errors import MultistyleError
 from multistyle.messages import tell
 from multistyle.network import NetworkConfig
 from multistyle.stylizer import Stylizer
@@ -31,8 +31,8 @@ from train.data import Photos, read_paintings
 from train.losses.loss_network import load_loss_network
 from train.losses.objective import Objective
 
-from .parts.bench import METRICS, Bench, chosen_metrics, read_judges
-from .parts.command import check_results, commit, make_folder, print_table, run, write_results
+from .parts.bench import METRICS, Bench, read_judges
+from .parts.command import check_results, chosen, commit, make_folder, print_table, run, write_results
 from .parts.contenders import Contender, pictures
 from .parts.machine import counted
 from .parts.study import Study
@@ -72,7 +72,7 @@ def cheapest(rows: dict[str, dict[str, Any]]) -> str:
 
 
 def measure(
-    chosen: Sequence[str],
+    names: Sequence[str],
     study: Study,
     entries: Sequence[Style],
     paintings: Sequence[Tensor],
@@ -81,14 +81,14 @@ def measure(
 ) -> tuple[dict[str, Model], dict[str, dict[str, Any]]]:
     """The trained model of each shape, and its metrics with its objective.
 
-    chosen: names of `SHAPES`.
-    study: trains the networks; its recipe's shape is replaced by each of `chosen`.
+    names: of `SHAPES`.
+    study: trains the networks; its recipe's shape is replaced by each of these.
     entries, paintings: what is learnt.
     judges: photos (P, 3, 256, 256) to judge by.
     metrics: names of `METRICS`, "losses" among them.
     """
     models, rows = {}, {}
-    for name in chosen:
+    for name in names:
         shaped = study.reshaped(SHAPES[name])
         models[name] = shaped.train(name, entries, paintings).model
         objective = Objective(shaped.config, study.loss_network.cpu(), paintings)
@@ -97,15 +97,6 @@ def measure(
         losses = row["losses"]
         rows[name] = row | {"objective": losses["content"] + shaped.config.style_weight * losses["style"]}
     return models, rows
-
-
-def chosen_shapes(text: str) -> list[str]:
-    """Names of `SHAPES` separated by commas. Raises `MultistyleError` for any other."""
-    names = text.split(",")
-    for name in names:
-        if name not in SHAPES:
-            raise MultistyleError(f"unknown shape {name!r}; {nearest(name, list(SHAPES))}")
-    return names
 
 
 def main(
@@ -124,7 +115,7 @@ def main(
     output: Annotated[Path | None, typer.Option("--json", help="File to write the results to.")] = None,
 ) -> None:
     """Compare shapes of network after equal training."""
-    chosen, wanted = chosen_shapes(shapes), chosen_metrics(metrics)
+    names, wanted = chosen(shapes, SHAPES, "shape"), chosen(metrics, METRICS, "metric")
     if "losses" not in wanted:
         raise MultistyleError("shapes are chosen by their losses; include losses in --metrics")
     recipe = read_config(config)
@@ -136,7 +127,7 @@ def main(
     loss_network = load_loss_network(features or [], recipe.loss_network, recipe.pooling)
     squares = read_judges(judges, count)
     study = Study(recipe, loss_network, Photos(photos, recipe.photo_size), work, place)
-    models, rows = measure(chosen, study, entries[:painters], paintings[:painters], squares, wanted)
+    models, rows = measure(names, study, entries[:painters], paintings[:painters], squares, wanted)
     rows = {name: cost | rows[name] for name, cost in costs(models, device).items()}
     print_table(rows)
     tell(f"cheapest within 3 %: {cheapest(rows)}")

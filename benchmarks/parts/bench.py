@@ -15,9 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multistyle.errors import MultistyleError, nearest
+from multistyle.errors import MultistyleError
 from multistyle.one_pass import Carry
-from multistyle.stylizer import Stylizer
 from train.data import Photos
 from train.evaluation import centre_squares
 from train.gatys import optimise
@@ -198,15 +197,6 @@ class Bench:
 METRICS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     name: getattr(Bench, name) for name in ("losses", "separation", "calibration", "artifacts", "stability", "optimum")
 }
-
-
-def chosen_metrics(text: str) -> list[str]:
-    """Names of `METRICS` separated by commas. Raises `MultistyleError` for any other."""
-    names = text.split(",")
-    for name in names:
-        if name not in METRICS:
-            raise MultistyleError(f"unknown metric {name!r}; {nearest(name, list(METRICS))}")
-    return names
 
 
 def spread_over_photos(table: Sequence[Sequence[float]]) -> float:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from multistyle.errors import MultistyleError
+from multistyle.errors import MultistyleError, nearest
 from multistyle.files import atomic_write, check_place
 from multistyle.messages import say, tell
 
@@ -31,6 +31,15 @@ def run(main: Callable[..., None], stopped: str = "stopped") -> None:
     except KeyboardInterrupt:
         say(stopped)
         raise SystemExit(130) from None
+
+
+def chosen(text: str, known: Iterable[str], kind: str) -> list[str]:
+    """Names separated by commas. Raises `MultistyleError` for one that is not `known`; `kind` says what it names."""
+    names, known = text.split(","), list(known)
+    for name in names:
+        if name not in known:
+            raise MultistyleError(f"unknown {kind} {name!r}; {nearest(name, known)}")
+    return names
 
 
 def commit() -> str:
