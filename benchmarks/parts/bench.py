@@ -17,6 +17,7 @@ from torch import Tensor
 
 from multistyle.errors import MultistyleError
 from multistyle.one_pass import Carry
+from multistyle.stylizer import Stylizer
 from train.data import Photos
 from train.evaluation import centre_squares
 from train.gatys import optimise
