@@ -78,8 +78,8 @@ def measure(file: Path, weights: Path | None, estimate: bool) -> tuple[float, in
     stylizer(torch.rand(3, 64, 64))
     options = PaintOptions(strips=SIDE, estimate=estimate)
 
-    def show(done: int, total: int) -> None:
-        if 10 * done // total > 10 * (done - 1) // total:
+    def show(done: int, total: int | None) -> None:
+        if total and 10 * done // total > 10 * (done - 1) // total:
             say(f"  {file.name}: {100 * done // total} %")
 
     started = time.perf_counter()
