@@ -19,7 +19,7 @@ import torch
 import typer
 
 from multistyle.device import choose_device
-from multistyle.errors import MultistyleError, nearest
+from multistyle.errors import MultistyleError, suggestion
 from multistyle.files import check_place
 from multistyle.messages import say, tell
 from multistyle.network import NetworkConfig
@@ -89,7 +89,7 @@ def main(
     chosen, wanted = shapes.split(","), metrics.split(",")
     for name, known in [(name, SHAPES) for name in chosen] + [(name, METRICS) for name in wanted]:
         if name not in known:
-            raise MultistyleError(f"unknown shape or metric {name!r}; {nearest(name, known)}")
+            raise MultistyleError(f"unknown shape or metric {name!r}; {suggestion(name, known)}")
     if "losses" not in wanted:
         raise MultistyleError("shapes are chosen by their losses; name losses among the metrics")
     recipe = read_config(config)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .errors import BlendError, nearest
+from .errors import BlendError, suggestion
 from .network import PHOTO
 
 Blend = str | Mapping[str, float] | Sequence[float] | Tensor
@@ -48,7 +48,7 @@ def blend_vector(blend: Blend, names: Sequence[str]) -> Tensor:
     if isinstance(blend, Mapping):
         for name in blend:
             if name not in names:
-                raise BlendError(f"unknown style {name!r}; {nearest(str(name), names)}")
+                raise BlendError(f"unknown style {name!r}; {suggestion(str(name), names)}")
         blend = [blend.get(name, 0.0) for name in names]
     try:
         weights = torch.as_tensor(blend, dtype=torch.float64).detach()
@@ -117,7 +117,7 @@ def is_constant(field: Tensor) -> bool:
     return bool((field == field[:, :1, :1]).all())
 
 
-def describe(blend: Tensor, names: Sequence[str]) -> str:
+def mix_text(blend: Tensor, names: Sequence[str]) -> str:
     """`blend` (S,) as a mix, largest weight first, to three digits: "starry=0.7,scream=0.3"."""
-    parts = [(float(weight), name) for weight, name in zip(blend, names) if weight > 0]
+    parts = [(float(weight), name) for weight, name in zip(blend, names, strict=True) if weight > 0]
     return ",".join(f"{name}={weight:.3g}" for weight, name in sorted(parts, key=lambda part: -part[0]))

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import WeightsError, nearest
+from .errors import WeightsError, suggestion
 from .network import PHOTO, StyleNetwork
 from .weights import PHOTO_STYLE, Model, Style, read_tensors, write_tensors
 
@@ -38,7 +38,7 @@ class Cartridge:
     training: dict[str, Any] = field(default_factory=dict)
 
 
-def fingerprint(network: StyleNetwork) -> str:
+def network_fingerprint(network: StyleNetwork) -> str:
     """64 hexadecimal digits that tell networks apart: the SHA-256 of the configuration and of all but the table."""
     digest = hashlib.sha256(json.dumps(asdict(network.config), sort_keys=True).encode())
     for name, tensor in sorted(network.state_dict().items()):
@@ -85,15 +85,15 @@ def export_style(model: Model, name: str) -> Cartridge:
     """The style `name` of `model` as a cartridge. Raises `WeightsError` for photo or an unknown style."""
     index = _find(model, name)
     row = model.network.table[index].detach().float().cpu().clone()
-    return Cartridge(model.catalogue[index], row, fingerprint(model.network), _painters(model).get(name, {}))
+    return Cartridge(model.catalogue[index], row, network_fingerprint(model.network), _painters(model).get(name, {}))
 
 
 def import_style(model: Model, cartridge: Cartridge) -> Model:
     """`model` with the cartridge's style appended. Raises `WeightsError` for another network, or a taken name."""
-    if cartridge.fingerprint != fingerprint(model.network):
+    if cartridge.fingerprint != network_fingerprint(model.network):
         raise WeightsError(
             f"the style {cartridge.style.name} was made for another network (fingerprint "
-            f"{cartridge.fingerprint[:8]}, not {fingerprint(model.network)[:8]}); use the weights it was exported from"
+            f"{cartridge.fingerprint[:8]}, not {network_fingerprint(model.network)[:8]}); use the weights it was exported from"
         )
     return append_style(model, cartridge.style, cartridge.row, cartridge.training)
 
@@ -144,7 +144,7 @@ def check_new_name(model: Model, name: str) -> None:
 def _find(model: Model, name: str) -> int:
     names = [style.name for style in model.catalogue]
     if name not in names:
-        raise WeightsError(f"unknown style {name!r}; {nearest(name, names[PHOTO + 1 :])}")
+        raise WeightsError(f"unknown style {name!r}; {suggestion(name, names[PHOTO + 1 :])}")
     if name == PHOTO_STYLE.name:
         raise WeightsError("photo is the picture as it is; it cannot be removed, renamed or exported")
     return names.index(name)

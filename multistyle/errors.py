@@ -26,7 +26,7 @@ class DeviceError(MultistyleError):
     """A device or a precision that this machine does not have."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def suggestion(word: str, known: Iterable[str]) -> str:
     """The end of an error line for an unknown `word`: the nearest known words, or all of them when none is near."""
     known = list(known)
     near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)

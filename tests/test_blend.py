@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from multistyle.blend import Regions, blend_vector, describe, is_constant, parse_mix, with_strength
+from multistyle.blend import Regions, blend_vector, is_constant, mix_text, parse_mix, with_strength
 from multistyle.errors import BlendError
 
 NAMES = ["photo", "starry", "scream", "wave"]
@@ -71,8 +71,8 @@ def test_strength_leaves_the_rest_to_photo():
 
 def test_a_blend_is_described_as_a_mix_that_reads_back():
     blend = blend_vector("scream=1,starry=3", NAMES)
-    assert describe(blend, NAMES) == "starry=0.75,scream=0.25"
-    torch.testing.assert_close(blend_vector(describe(blend, NAMES), NAMES), blend)
+    assert mix_text(blend, NAMES) == "starry=0.75,scream=0.25"
+    torch.testing.assert_close(blend_vector(mix_text(blend, NAMES), NAMES), blend)
 
 
 def test_a_field_is_a_blend_for_every_pixel():

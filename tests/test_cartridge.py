@@ -11,9 +11,9 @@ import multistyle
 from multistyle.cartridge import (
     append_style,
     export_style,
-    fingerprint,
     import_style,
     load_cartridge,
+    network_fingerprint,
     remove_style,
     rename_style,
     save_cartridge,
@@ -53,7 +53,7 @@ def test_a_style_comes_back_from_its_file_bit_for_bit(model, tmp_path):
     cartridge = export_style(model, "starry")
     save_cartridge(tmp_path / "s.safetensors", cartridge)
     back = load_cartridge(tmp_path / "s.safetensors")
-    assert back.style == model.catalogue[1] and back.fingerprint == fingerprint(model.network)
+    assert back.style == model.catalogue[1] and back.fingerprint == network_fingerprint(model.network)
     restored = import_style(remove_style(model, "starry"), back)
     assert names(restored) == ["photo", "scream", "wave", "starry"]
     photo = torch.rand(3, 12, 16)
@@ -72,14 +72,14 @@ def test_facts_of_a_painter_move_with_it(model, cartridge_file):
 
 
 def test_a_fingerprint_tells_networks_apart_and_not_tables(model):
-    before = fingerprint(model.network)
-    assert fingerprint(remove_style(model, "wave").network) == before
+    before = network_fingerprint(model.network)
+    assert network_fingerprint(remove_style(model, "wave").network) == before
     other = remove_style(model, "wave").network
     other.blocks[0].weight.data[0, 0, 0, 0] += 1e-3
-    assert fingerprint(other) != before
+    assert network_fingerprint(other) != before
     other = rename_style(model, "wave", "sea").network
     other.config = replace(other.config, upsampling="nearest")
-    assert fingerprint(other) != before
+    assert network_fingerprint(other) != before
 
 
 def test_a_cartridge_of_another_network_is_refused(model, cartridge_file, tmp_path):
