@@ -65,7 +65,7 @@ def test_statistics_are_those_of_every_layer_and_can_be_carried_over():
     for x, found in zip(seen, statistics.split(network.channels, dim=2), strict=True):
         assert relative_distance(found[:, 0], x.mean((2, 3))) < 1e-3
         assert relative_distance(found[:, 1], x.var((2, 3), correction=0)) < 1e-3
-    same, kept = inference(images[0], blend, statistics, torch.tensor(0.3))
+    same, _ = inference(images[0], blend, statistics, torch.tensor(0.3))
     assert relative_distance(same, first) < 1e-4
     other, mixed = inference(images[1], blend, statistics, torch.tensor(0.0))
     assert torch.equal(mixed, statistics) and relative_distance(other, inference(images[1], blend)[0]) > 1e-2

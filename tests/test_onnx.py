@@ -4,6 +4,7 @@ import importlib.util
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -88,8 +89,8 @@ def test_the_check_sees_a_nan_in_any_of_its_paintings(model, monkeypatch):
 class Wrong:
     """In place of a translated network."""
 
-    class model:
-        metadata_props: dict[str, str] = {}
+    def __init__(self) -> None:
+        self.model = SimpleNamespace(metadata_props={})
 
     def save(self, file: Path, external_data: bool) -> None:
         file.write_bytes(b"")
