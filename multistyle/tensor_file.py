@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from .device import is_out_of_memory
 from .errors import WeightsError
 from .files import atomic_write, check_input
 
@@ -93,6 +94,10 @@ def read_tensors(
                 raise WeightsError(f"cannot use the {kind.name} {file}: {str(error)[:LONGEST]}") from error
     except OSError as error:
         raise WeightsError(f"cannot read the {kind.name} {file}: {error.strerror or error}") from error
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise WeightsError(f"the {kind.name} {file} does not fit in memory") from error
     except SafetensorError as error:
         raise WeightsError(f"{file} {_damage(file)} ({_first_line(error)})") from error
 

@@ -14,8 +14,8 @@ FILES = sorted(path for folder in ("multistyle", "train", "benchmarks") for path
 # Each module of multistyle may import those on lines above its own.
 ROAD = [
     {"errors"},
-    {"network", "files", "messages", "video.reader", "video.motion"},
-    {"device", "image", "blend", "color", "video.writer", "tensor_file"},
+    {"network", "files", "messages", "device", "video.reader", "video.motion"},
+    {"image", "blend", "color", "video.writer", "tensor_file"},
     {"weights", "mix_record", "strip_painter", "fast_network"},
     {"cartridge"},
     {"one_pass"},

@@ -214,6 +214,14 @@ def test_what_could_not_be_loaded_is_not_written(model, tmp_path, spoil, expecte
     assert str(raised.value).startswith(f"cannot write {tmp_path / 'out.safetensors'}") and not list(tmp_path.iterdir())
 
 
+def test_a_file_that_does_not_fit_in_memory_is_one_line(weight_file, monkeypatch):
+    def ask_for_too_much(name, tensor):
+        torch.empty(2**60, dtype=torch.uint8)
+
+    monkeypatch.setattr("multistyle.tensor_file._as_float32", ask_for_too_much)
+    assert "does not fit in memory" in message(weight_file)
+
+
 def test_paths_may_be_text(model, tmp_path):
     save_weights(str(tmp_path / "out.safetensors"), model)
     assert load_weights(str(tmp_path / "out.safetensors")).catalogue == model.catalogue
