@@ -14,6 +14,8 @@ from torch import Tensor
 from .errors import BlendError, suggestion
 from .network import PHOTO
 
+ROUNDING = 1e-3  # by which a share, or a sum of shares, may miss its range
+
 Blend = str | Mapping[str, float] | Sequence[float] | Tensor
 
 
@@ -117,16 +119,17 @@ class Regions:
     def fitted(self, height: int, width: int) -> Regions:
         """The same regions with masks (height, width)."""
         size = (height, width)
+        masks = [mask if mask.dtype == torch.uint8 else mask.float() for mask in self.masks]
         fitted = [
             mask if mask.shape == size else F.interpolate(mask[None, None], size, mode="bilinear", antialias=True)[0, 0]
-            for mask in self.masks
+            for mask in masks
         ]
         return Regions(fitted, self.blends, self.rest)
 
     def field(self, rows: Tensor | slice = slice(None), columns: Tensor | slice = slice(None)) -> Tensor:
         """The blend field (S, h, w) of all masks, which are of one size, or of some of their rows and columns."""
         parts = [mask[rows][:, columns] for mask in self.masks]
-        claims = torch.stack([part / 255 if part.dtype == torch.uint8 else part for part in parts])
+        claims = torch.stack([part / 255 if part.dtype == torch.uint8 else part.float() for part in parts])
         claimed = claims.sum(0, keepdim=True)
         claims = torch.cat([claims / claimed.clamp_min(1), (1 - claimed).clamp_min(0)])
         return torch.einsum("rhw,rs->shw", claims, torch.stack([*self.blends, self.rest]))
@@ -140,7 +143,7 @@ def _check_mask(mask: Tensor) -> None:
         raise BlendError(f"{expected}; got shape {tuple(mask.shape)}")
     if mask.dtype != torch.uint8:
         low, high = (float(value) for value in mask.aminmax())
-        if not (low >= 0 and high <= 1):
+        if not (low >= -ROUNDING and high <= 1 + ROUNDING):
             raise BlendError(f"{expected}; got values from {low:g} to {high:g}")
 
 
@@ -150,7 +153,7 @@ def _check_blend(blend: Tensor) -> None:
         raise BlendError(f"{expected}; got {getattr(blend, 'dtype', type(blend).__name__)}")
     if blend.ndim != 1 or len(blend) == 0:
         raise BlendError(f"{expected}; got shape {tuple(blend.shape)}")
-    if not (bool((blend >= 0).all()) and abs(float(blend.double().sum()) - 1) < 1e-3):
+    if not (bool((blend >= 0).all()) and abs(float(blend.double().sum()) - 1) < ROUNDING):
         raise BlendError(f"{expected}; got the sum {float(blend.sum()):g}, least {float(blend.min()):g}")
 
 

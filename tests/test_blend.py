@@ -135,7 +135,14 @@ def test_what_are_no_regions_is_named(masks, blends, rest, message):
 
 def test_masks_are_bytes_or_floats_of_any_precision():
     for mask in (torch.full((1, 2), 255).byte(), torch.ones(1, 2).half(), torch.ones(1, 2).double()):
-        assert Regions([mask], [ONE], ONE.flip(0)).field()[:, 0, 0].tolist() == [0, 1]
+        regions = Regions([mask], [ONE], ONE.flip(0))
+        assert regions.field()[:, 0, 0].tolist() == [0, 1]
+        assert regions.fitted(5, 7).field().shape == (2, 5, 7)
+
+
+def test_rounding_above_one_is_no_error():
+    regions = Regions([torch.full((1, 2), 1 + 1e-6)], [ONE], ONE.flip(0))
+    torch.testing.assert_close(regions.field(), torch.tensor([[[0.0, 0.0]], [[1.0, 1.0]]]))
 
 
 def test_a_mask_of_another_size_is_fitted_and_parts_of_a_field_are_the_fields_parts():
