@@ -1,8 +1,9 @@
-"""What people write as a mix -> a blend: the weights over a catalogue, non-negative, summing to 1."""
+"""What people write as a mix -> a blend: the shares of a catalogue's styles, non-negative, summing to 1."""
 
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,50 +11,57 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .errors import BlendError, nearest
+from .errors import BlendError, suggestion
 from .network import PHOTO
+
+ROUNDING = 1e-3  # by which a share, or a sum of shares, may miss its range
 
 Blend = str | Mapping[str, float] | Sequence[float] | Tensor
 
 
 def parse_mix(text: str) -> dict[str, float]:
-    """The weights in a text such as "starry=0.7,scream=0.3" or "starry"; a bare name weighs 1.
+    """The weights in a text such as "starry=0.7,scream=0.3" or "starry"; a bare name has the weight 1.
 
-    Any scale; blanks around names and numbers do not matter. Raises `BlendError` for an empty part, a number that is
-    none, or a style named twice.
+    Weights have any scale; blanks around names and numbers do not matter. Raises `BlendError` for an empty part, a
+    weight that is not a number, or a style named twice.
     """
-    weights: dict[str, float] = {}
+    shares: dict[str, float] = {}
     for part in text.split(","):
         name, equals, number = (piece.strip() for piece in part.partition("="))
         if not name:
             raise BlendError(f"a mix is NAME=WEIGHT,... or NAME, like starry=0.7,scream=0.3, not {text!r}")
-        if name in weights:
+        if name in shares:
             raise BlendError(f"{name} is named twice in the mix {text!r}")
         try:
-            weights[name] = float(number) if equals else 1.0
+            shares[name] = float(number) if equals else 1.0
         except ValueError:
             raise BlendError(f"the weight of {name} should be a number, not {number!r}") from None
-    return weights
+    return shares
 
 
 def blend_vector(blend: Blend, names: Sequence[str]) -> Tensor:
-    """Any way to say a blend -> float32 weights over `names`, (S,), or (B, S) or (S, h, w) from a tensor of that shape.
+    """Any form of a blend -> its float32 shares of `names`, (S,), or (B, S) or (S, h, w) from a tensor of that shape.
 
     blend: a text as in `parse_mix`; a mapping from style names to weights; S numbers in the catalogue's order; a
-    tensor (S,) or (B, S); or a blend field, a tensor (S, h, w). Weights are non-negative and finite, in any scale, and
-    are divided by their sum. Raises `BlendError`.
+    tensor (S,) or (B, S); or a blend field, a tensor (S, h, w). Weights are non-negative and finite, in any scale.
+    names: of the catalogue's S styles.
+
+    The shares are the weights divided by their sum. Raises `BlendError`.
     """
     if isinstance(blend, str):
         blend = parse_mix(blend)
     if isinstance(blend, Mapping):
         for name in blend:
             if name not in names:
-                raise BlendError(f"unknown style {name!r}; {nearest(str(name), names)}")
+                raise BlendError(f"unknown style {name!r}; {suggestion(str(name), names)}")
         blend = [blend.get(name, 0.0) for name in names]
     try:
+        if isinstance(blend, Tensor) and blend.is_complex():
+            raise TypeError("complex")
         weights = torch.as_tensor(blend, dtype=torch.float64).detach()
-    except (TypeError, ValueError, RuntimeError):
-        raise BlendError(f"a blend is a mix, a mapping or {len(names)} numbers, not {blend!r}") from None
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        shown = " ".join(reprlib.repr(blend).split())
+        raise BlendError(f"a blend is a mix, a mapping or {len(names)} numbers, not {shown}") from None
     styles = style_axis(weights)
     if weights.ndim not in (1, 2, 3) or weights.shape[styles] != len(names) or weights.numel() == 0:
         raise BlendError(f"a blend has {len(names)} weights, one a style; got shape {tuple(weights.shape)}")
@@ -73,7 +81,11 @@ def style_axis(blend: Tensor) -> int:
 
 
 def with_strength(blend: Tensor, strength: float) -> Tensor:
-    """A blend or field at a strength in [0, 1]: the rest of the weight goes to photo. Raises `BlendError`."""
+    """A blend or field at a strength in [0, 1]: what the strength leaves goes to photo. Raises `BlendError`."""
+    try:
+        strength = float(strength)
+    except (TypeError, ValueError):
+        raise BlendError(f"a strength is a number between 0 and 1, not {strength!r}") from None
     if not 0 <= strength <= 1:
         raise BlendError(f"a strength is between 0 and 1, not {strength:g}")
     blend = strength * blend
@@ -83,33 +95,66 @@ def with_strength(blend: Tensor, strength: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Regions:
-    """Parts of a picture, each with a blend of its own: a blend field that is made where it is needed.
+    """Parts of a picture, each in another blend: a blend field that is made where it is needed.
 
-    masks: one (h, w) a region, of any size and fitted to the picture's; float in [0, 1] or bytes: full is in, 0 is
-    out, between is partly in. blends: one (S,) a region. rest: (S,), for what no region claims. Regions that claim more
-    than all of a pixel share it.
+    Regions that together claim more than all of a pixel share it. Raises `BlendError` for what is not as below.
     """
 
-    masks: Sequence[Tensor]
-    blends: Sequence[Tensor]
-    rest: Tensor
+    masks: Sequence[Tensor]  # one (h, w) a region, of any size, fitted to the picture's; uint8, or float in [0, 1]
+    blends: Sequence[Tensor]  # one (S,) a region, finite, non-negative, summing to 1, as `blend_vector` returns it
+    rest: Tensor  # (S,), the blend of what no region claims
+
+    def __post_init__(self) -> None:
+        if len(self.masks) == 0 or len(self.masks) != len(self.blends):
+            raise BlendError(
+                f"regions have at least one mask, and one blend a mask; got {len(self.masks)} and {len(self.blends)}"
+            )
+        for mask in self.masks:
+            _check_mask(mask)
+        for blend in (*self.blends, self.rest):
+            _check_blend(blend)
+            if blend.shape != self.rest.shape:
+                raise BlendError(f"blends of regions are over the same styles; got {len(blend)} and {len(self.rest)}")
 
     def fitted(self, height: int, width: int) -> Regions:
         """The same regions with masks (height, width)."""
         size = (height, width)
+        masks = [mask if mask.dtype == torch.uint8 else mask.float() for mask in self.masks]
         fitted = [
             mask if mask.shape == size else F.interpolate(mask[None, None], size, mode="bilinear", antialias=True)[0, 0]
-            for mask in self.masks
+            for mask in masks
         ]
         return Regions(fitted, self.blends, self.rest)
 
     def field(self, rows: Tensor | slice = slice(None), columns: Tensor | slice = slice(None)) -> Tensor:
         """The blend field (S, h, w) of all masks, which are of one size, or of some of their rows and columns."""
         parts = [mask[rows][:, columns] for mask in self.masks]
-        claims = torch.stack([part / 255 if part.dtype == torch.uint8 else part for part in parts])
+        claims = torch.stack([part / 255 if part.dtype == torch.uint8 else part.float() for part in parts])
         claimed = claims.sum(0, keepdim=True)
         claims = torch.cat([claims / claimed.clamp_min(1), (1 - claimed).clamp_min(0)])
         return torch.einsum("rhw,rs->shw", claims, torch.stack([*self.blends, self.rest]))
+
+
+def _check_mask(mask: Tensor) -> None:
+    expected = "a region's mask is a tensor (h, w), uint8, or float in [0, 1]"
+    if not isinstance(mask, Tensor) or not (mask.dtype == torch.uint8 or mask.is_floating_point()):
+        raise BlendError(f"{expected}; got {getattr(mask, 'dtype', type(mask).__name__)}")
+    if mask.ndim != 2 or mask.numel() == 0:
+        raise BlendError(f"{expected}; got shape {tuple(mask.shape)}")
+    if mask.dtype != torch.uint8:
+        low, high = (float(value) for value in mask.aminmax())
+        if not (low >= -ROUNDING and high <= 1 + ROUNDING):
+            raise BlendError(f"{expected}; got values from {low:g} to {high:g}")
+
+
+def _check_blend(blend: Tensor) -> None:
+    expected = "a region's blend is a float tensor (S,), non-negative, summing to 1"
+    if not isinstance(blend, Tensor) or not blend.is_floating_point():
+        raise BlendError(f"{expected}; got {getattr(blend, 'dtype', type(blend).__name__)}")
+    if blend.ndim != 1 or len(blend) == 0:
+        raise BlendError(f"{expected}; got shape {tuple(blend.shape)}")
+    if not (bool((blend >= 0).all()) and abs(float(blend.double().sum()) - 1) < ROUNDING):
+        raise BlendError(f"{expected}; got the sum {float(blend.sum()):g}, least {float(blend.min()):g}")
 
 
 def is_constant(field: Tensor) -> bool:
@@ -117,7 +162,7 @@ def is_constant(field: Tensor) -> bool:
     return bool((field == field[:, :1, :1]).all())
 
 
-def describe(blend: Tensor, names: Sequence[str]) -> str:
-    """`blend` (S,) as a mix, largest weight first, to three digits: "starry=0.7,scream=0.3"."""
-    parts = [(float(weight), name) for weight, name in zip(blend, names) if weight > 0]
-    return ",".join(f"{name}={weight:.3g}" for weight, name in sorted(parts, key=lambda part: -part[0]))
+def mix_text(blend: Tensor, names: Sequence[str]) -> str:
+    """`blend` (S,) as a mix, largest share first, to three digits: "starry=0.7,scream=0.3"."""
+    parts = [(float(share), name) for share, name in zip(blend, names, strict=True) if share > 0]
+    return ",".join(f"{name}={share:.3g}" for share, name in sorted(parts, key=lambda part: -part[0]))

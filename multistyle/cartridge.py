@@ -1,17 +1,18 @@
-"""Styles that come, go and travel: the table's rows are all that tells one painter from another.
+"""Add, remove, rename, export and import the styles of a model; painters differ only in their rows of its table.
 
 A **cartridge** is one style in a small safetensors file: its row of scales and shifts, its entry in the catalogue, the
-facts of its training, and the fingerprint of the convolutions it was made for, without which the row means nothing.
+facts of its training, and the fingerprint of the convolutions that it was made for and that it needs.
 
-Every function here returns a new `Model` and leaves the one it was given as it is; the rows that stay, and the
-convolutions, are the same to the bit. (Adding a style by its scales and shifts alone is section 3.4 of Dumoulin et al.,
-"A Learned Representation for Artistic Style", 2017; the file is ours.)
+Every function here that edits a model returns a new `Model` and leaves the old one unchanged. The rows that stay, and
+the convolutions, are the same to the bit. (Adding a style by its scales and shifts alone is section 3.4 of Dumoulin et
+al., "A Learned Representation for Artistic Style", 2017; the file format is ours.)
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,26 +21,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import WeightsError, nearest
+from .errors import WeightsError, suggestion
 from .network import PHOTO, StyleNetwork
-from .weights import PHOTO_STYLE, Model, Style, read_tensors, write_tensors
+from .tensor_file import Header, Kind, Shapes, entry, read_tensors, write_tensors
+from .weights import PHOTO_STYLE, Model, Style, read_style
 
-FORMAT = "multistyle-cartridge"
-FORMAT_VERSION = 1
+STYLE_FILE = Kind("style file", "multistyle-cartridge", 1)
 
 
 @dataclass(frozen=True)
 class Cartridge:
-    """One style: its entry, its row (2 N,) of the table, its network's `fingerprint`, the facts of its training."""
+    """One style, to be added to any model of the same network. Raises `WeightsError` for parts that cannot be."""
 
-    style: Style
-    row: Tensor
-    fingerprint: str
-    training: dict[str, Any] = field(default_factory=dict)
+    style: Style  # not photo
+    row: Tensor  # (2 N,) of the network's table; float, finite
+    fingerprint: str  # of its network, by `network_fingerprint`
+    training: dict[str, Any] = field(default_factory=dict)  # facts for people, as JSON
+
+    def __post_init__(self) -> None:
+        _check_facts(self.style, self.fingerprint, self.training)
+        check_row(self.row)
 
 
-def fingerprint(network: StyleNetwork) -> str:
-    """64 hexadecimal digits that tell networks apart: the SHA-256 of the configuration and of all but the table."""
+def network_fingerprint(network: StyleNetwork) -> str:
+    """The SHA-256, as 64 hexadecimal digits, of the network's configuration and of all its tensors except the table."""
     digest = hashlib.sha256(json.dumps(asdict(network.config), sort_keys=True).encode())
     for name, tensor in sorted(network.state_dict().items()):
         if name != "table":
@@ -48,12 +53,26 @@ def fingerprint(network: StyleNetwork) -> str:
     return digest.hexdigest()
 
 
-def append_style(model: Model, style: Style, row: Tensor, training: dict[str, Any] | None = None) -> Model:
-    """`model` with one more style, the last, whose row of the table is `row` (2 N,); training: facts about it.
+def check_row(row: Tensor) -> None:
+    """Raise `WeightsError` unless `row` is (2 N,), floating-point and finite."""
+    if not isinstance(row, Tensor) or row.ndim != 1 or not row.is_floating_point():
+        got = f"{row.dtype} of shape {tuple(row.shape)}" if isinstance(row, Tensor) else type(row).__name__
+        raise WeightsError(f"a style's row is a floating-point tensor of one dimension, not {got}")
+    if not bool(torch.isfinite(row).all()):
+        raise WeightsError("a style's row holds NaN or infinite numbers; training may have diverged")
 
-    Raises `WeightsError` where the name is taken, or the row of another length.
+
+def append_style(model: Model, style: Style, row: Tensor, training: dict[str, Any] | None = None) -> Model:
+    """`model` with one more style, which becomes the last.
+
+    style: its name is not yet taken.
+    row: (2 N,), its row of the table; float, finite.
+    training: facts about its training, for people.
+
+    Raises `WeightsError` where the name is taken, or the row does not fit the network.
     """
     check_new_name(model, style.name)
+    check_row(row)
     table = model.network.table
     if row.shape != table.shape[1:]:
         raise WeightsError(f"a row of this network has {table.shape[1]} numbers; got shape {tuple(row.shape)}")
@@ -65,7 +84,7 @@ def remove_style(model: Model, name: str) -> Model:
     """`model` without the style `name`. Raises `WeightsError` for photo, an unknown style, or the last painter."""
     index = _find(model, name)
     if len(model.catalogue) == 2:
-        raise WeightsError(f"{name} is the only painter there is; a weight file keeps at least one")
+        raise WeightsError(f"{name} is the only painter; a weight file keeps at least one")
     kept = [i for i in range(len(model.catalogue)) if i != index]
     painters = {key: facts for key, facts in _painters(model).items() if key != name}
     return _rebuilt(model, [model.catalogue[i] for i in kept], model.network.table.detach()[kept], painters)
@@ -85,15 +104,16 @@ def export_style(model: Model, name: str) -> Cartridge:
     """The style `name` of `model` as a cartridge. Raises `WeightsError` for photo or an unknown style."""
     index = _find(model, name)
     row = model.network.table[index].detach().float().cpu().clone()
-    return Cartridge(model.catalogue[index], row, fingerprint(model.network), _painters(model).get(name, {}))
+    return Cartridge(model.catalogue[index], row, network_fingerprint(model.network), _painters(model).get(name, {}))
 
 
 def import_style(model: Model, cartridge: Cartridge) -> Model:
     """`model` with the cartridge's style appended. Raises `WeightsError` for another network, or a taken name."""
-    if cartridge.fingerprint != fingerprint(model.network):
+    if cartridge.fingerprint != network_fingerprint(model.network):
         raise WeightsError(
             f"the style {cartridge.style.name} was made for another network (fingerprint "
-            f"{cartridge.fingerprint[:8]}, not {fingerprint(model.network)[:8]}); use the weights it was exported from"
+            f"{cartridge.fingerprint[:8]}, not {network_fingerprint(model.network)[:8]}); "
+            "use the weights it was exported from"
         )
     return append_style(model, cartridge.style, cartridge.row, cartridge.training)
 
@@ -116,24 +136,36 @@ def save_cartridge(file: str | Path, cartridge: Cartridge) -> None:
         "fingerprint": cartridge.fingerprint,
         "training": cartridge.training,
     }
-    write_tensors(Path(file), FORMAT, FORMAT_VERSION, header, {"row": cartridge.row})
+    write_tensors(Path(file), STYLE_FILE, header, {"row": cartridge.row}, _check_contents)
 
 
 def load_cartridge(file: str | Path) -> Cartridge:
     """The cartridge in `file`. Raises `WeightsError`, in one line, as `load_weights` does."""
-    metadata, tensors = read_tensors(Path(file), FORMAT, FORMAT_VERSION, "style file")
-    try:
-        style = Style(**json.loads(metadata["style"]))
-        row = tensors["row"]
-        if row.ndim != 1 or len(tensors) != 1 or style.name == PHOTO_STYLE.name:
-            raise ValueError(f"{len(tensors)} tensors, a row of shape {tuple(row.shape)}, the name {style.name}")
-        return Cartridge(style, row, json.loads(metadata["fingerprint"]), json.loads(metadata["training"]))
-    except (KeyError, TypeError, ValueError, WeightsError) as error:
-        raise WeightsError(f"{file} is inconsistent: it should hold one row and its header ({error})") from error
+    (style, fingerprint, training), tensors = read_tensors(Path(file), STYLE_FILE, _check_contents)
+    return Cartridge(style, tensors["row"], fingerprint, training)
+
+
+def _check_contents(header: Header, shapes: Shapes) -> tuple[Style, str, dict[str, Any]]:
+    """Style, fingerprint and training in the header of a style file whose tensors have these shapes."""
+    style = read_style(entry(header, "style", dict))
+    fingerprint, training = entry(header, "fingerprint", str), entry(header, "training", dict)
+    _check_facts(style, fingerprint, training)
+    if shapes.keys() != {"row"} or len(shapes["row"]) != 1:
+        raise WeightsError("it should hold one tensor, row, of one dimension")
+    return style, fingerprint, training
+
+
+def _check_facts(style: Style, fingerprint: str, training: dict[str, Any]) -> None:
+    if style.name == PHOTO_STYLE.name:
+        raise WeightsError("photo is the picture as it is, in every weight file; it cannot be a style's name")
+    if not isinstance(fingerprint, str) or not re.fullmatch("[0-9a-f]{64}", fingerprint):
+        raise WeightsError("the fingerprint of its network should be 64 hexadecimal digits")
+    if not isinstance(training, dict):
+        raise WeightsError(f"the facts about training are a JSON object, not {type(training).__name__}")
 
 
 def check_new_name(model: Model, name: str) -> None:
-    """Raise `WeightsError` unless a style of `model` could be named `name` from now on."""
+    """Raise `WeightsError` unless `name` can be the name of another style of `model`."""
     Style(name)
     if name == PHOTO_STYLE.name:
         raise WeightsError("photo is the picture as it is, in every weight file; choose another name")
@@ -144,7 +176,7 @@ def check_new_name(model: Model, name: str) -> None:
 def _find(model: Model, name: str) -> int:
     names = [style.name for style in model.catalogue]
     if name not in names:
-        raise WeightsError(f"unknown style {name!r}; {nearest(name, names[PHOTO + 1 :])}")
+        raise WeightsError(f"unknown style {name!r}; {suggestion(name, names[PHOTO + 1 :])}")
     if name == PHOTO_STYLE.name:
         raise WeightsError("photo is the picture as it is; it cannot be removed, renamed or exported")
     return names.index(name)
@@ -155,7 +187,7 @@ def _painters(model: Model) -> dict[str, Any]:
 
 
 def _rebuilt(model: Model, catalogue: list[Style], table: Tensor, painters: dict[str, Any]) -> Model:
-    """The same network over another table; the facts of its training with other ones of each painter."""
+    """The same network with another table, and the facts of its training with those of these painters."""
     network = StyleNetwork(model.network.config, len(table)).to(table)
     network.load_state_dict({**model.network.state_dict(), "table": table})
     return Model(network.eval().requires_grad_(False), catalogue, {**model.training, "painters": painters})

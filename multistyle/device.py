@@ -1,8 +1,9 @@
-"""Choose a device and a precision, and prove that they are there before any work is done."""
+"""Choose a device and a precision, and check that the machine has them before any work is done; memory."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from pathlib import Path
 
@@ -10,13 +11,24 @@ import torch
 
 from .errors import DeviceError
 
+OUT_OF_MEMORY = (  # in the texts of errors; CUDA and newer PyTorch raise `torch.OutOfMemoryError` instead
+    "can't allocate memory",  # Linux and macOS: "DefaultCPUAllocator: can't allocate memory: you tried to allocate ..."
+    "not enough memory",  # Windows: "DefaultCPUAllocator: not enough memory: you tried to allocate ..."
+    "out of memory",  # "CUDA error: out of memory", "MPS backend out of memory"
+    "cannot allocate memory",  # Linux, by its system's words, as where a file cannot be mapped
+    "bad_alloc",  # C++
+    "invalid buffer size",  # MPS, for one buffer larger than the device takes
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+)
+
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def choose_device(name: str = "auto") -> torch.device:
     """The device called `name`: "auto" (CUDA, then MPS, then CPU), "cpu", "cuda", "cuda:N" or "mps".
 
-    Raises `DeviceError` where the name is none of these or this machine has no such device.
+    Raises `DeviceError` for another name, or where this machine has no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -49,7 +61,7 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can be had on `device` now; where the system does not say, half of the machine's memory."""
+    """Free bytes on `device` now; where the system does not say, half of the machine's memory."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     meminfo = Path("/proc/meminfo")
@@ -59,11 +71,21 @@ def free_memory(device: torch.device) -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory ran out: on a CPU under Linux, macOS or Windows, on CUDA, or on MPS."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in text for words in OUT_OF_MEMORY)
+
+
 def keep_freed_memory() -> None:
     """Let this process keep memory that a layer frees for the next one, instead of returning it to the system.
 
-    Else a fifth of the time of a compiled network goes into getting pages and clearing them. The process then holds
-    what it held at its peak; for one that paints picture after picture. Without glibc, nothing happens.
+    Otherwise a compiled network spends a fifth of its time getting pages and clearing them. The process then holds on
+    to its peak, which suits one that paints picture after picture. Without glibc, nothing happens.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:

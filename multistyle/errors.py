@@ -15,19 +15,19 @@ class ImageError(MultistyleError):
 
 
 class BlendError(MultistyleError):
-    """A blend names an unknown style or has weights that are no weights."""
+    """A blend names an unknown style, or its weights are not finite, non-negative numbers."""
 
 
 class WeightsError(MultistyleError):
-    """A weight file is missing, damaged, foreign or from another format version."""
+    """A weight file or style file is missing, damaged, of another kind or of another format version."""
 
 
 class DeviceError(MultistyleError):
     """A device or a precision that this machine does not have."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of an error line for an unknown `word`: the nearest known words, or all of them when none is near."""
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """The end of an error line about an unknown `word`: the most similar known words, or all of them."""
     known = list(known)
     near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
     if near:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .blend import describe
+from .blend import mix_text
 from .errors import MultistyleError
 from .files import remove_stale
 from .image import HEIF, WRITABLE, Picture, write_image
@@ -130,7 +130,7 @@ def paint_folder(
     record = BlendRecord(plan.target)
 
     def draw(job: Job) -> PaintOptions:
-        mix = describe(stylizer.blend(draw_mix(stylizer.names, seed, job.name), options.strength), stylizer.names)
+        mix = mix_text(stylizer.blend(draw_mix(stylizer.names, seed, job.name), options.strength), stylizer.names)
         record.add(job.target, mix)
         return replace(options, blend=mix, strength=1.0)  # as it is recorded, rounded
 

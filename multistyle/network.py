@@ -34,17 +34,13 @@ FLAT = 1e-6  # variance; trained channels have 0.02 and more
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The shape of a `StyleNetwork`; the defaults are the published one (1,674,432 shared parameters).
+    """The shape of a `StyleNetwork`; the defaults are the published one (1,674,432 shared parameters)."""
 
-    widths: channels at full, half and quarter size; blocks: residual blocks; stem, head: odd kernel sizes (px) of the
-    first and the last convolution; upsampling: "nearest" or "bilinear".
-    """
-
-    widths: tuple[int, int, int] = (32, 64, 128)
-    blocks: int = 5
-    stem: int = 9
-    head: int = 9
-    upsampling: str = "nearest"
+    widths: tuple[int, int, int] = (32, 64, 128)  # channels at full, half and quarter size
+    blocks: int = 5  # residual blocks, of two convolutions each
+    stem: int = 9  # px, odd; kernel of the first convolution
+    head: int = 9  # px, odd; kernel of the last convolution
+    upsampling: str = "nearest"  # or "bilinear"
 
     def __post_init__(self) -> None:
         if len(self.widths) != 3 or min(self.widths) < 1 or self.blocks < 0:
@@ -102,8 +98,8 @@ def modulate(x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, shift: Te
 
     x: (B, C, H, W); mean, variance: (B, C); scale, shift: (B, C), or maps (B, C, H, W).
 
-    A channel that is flat but for the rounding of x's dtype gives just its shift: of a picture of one colour, layer
-    after layer would otherwise enlarge the rounding, a hundredfold each, into a pattern. (Ours; not in the paper.)
+    A channel that is flat except for the rounding of x's dtype gives just its shift. Otherwise each layer would enlarge
+    the rounding a hundredfold, and a picture of one colour would be painted as a pattern. (Ours; not in the paper.)
     """
     mean, variance = mean[..., None, None], variance[..., None, None]
     if scale.ndim == 2:
@@ -164,14 +160,14 @@ class StyleNetwork(nn.Module):
         """Paint `image` in the mix of styles `blend`.
 
         image: (B, 3, H, W), sRGB in [0, 1], H and W at least 1. blend: (B, S), non-negative, each row summing to 1; or
-        a blend field (B, S, H, W), one blend for every pixel. norm: stands in for the normalization of each layer, for
-        callers with statistics of their own. Returns (B, 3, H, W) in [0, 1], in the image's dtype.
+        a blend field (B, S, H, W), one blend for every pixel. norm: replaces the normalization of each layer, for
+        callers that bring their own statistics. Returns (B, 3, H, W) in [0, 1], in the image's dtype.
 
-        With p the blend's weight on photo, the result is p * image + (1 - p) * painted(image, blend): the picture
+        With p photo's share of the blend, the result is p * image + (1 - p) * painted(image, blend): the picture
         itself, exactly, where p is 1, and a strength dial below. The network sees photo's row too, so that it learns
         what to add under a half-strength blend. (Photo and fields are ours; not in the paper.)
 
-        Raises ValueError where the shapes do not fit; values are the caller's to check.
+        Raises ValueError where the shapes do not fit. Values are not checked.
         """
         if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
             raise ValueError(f"expected an image of shape (B, 3, H, W), got {tuple(image.shape)}")
@@ -190,7 +186,7 @@ class StyleNetwork(nn.Module):
         modulations = map(self.modulator(blend), itertools.count())
         for layer in self.down:
             x = F.relu(norm(layer(x), *next(modulations)))
-        for first, second in zip(self.blocks[::2], self.blocks[1::2]):
+        for first, second in zip(self.blocks[::2], self.blocks[1::2], strict=True):
             y = F.relu(norm(first(x), *next(modulations)))
             x = x + norm(second(y), *next(modulations))
         for layer in self.up[:-1]:
@@ -201,8 +197,8 @@ class StyleNetwork(nn.Module):
     def modulator(self, blend: Tensor) -> Callable[[int], tuple[Tensor, Tensor]]:
         """A function from a layer's number to its scale and shift, both (B, C), or maps (B, C, h, w) for a field.
 
-        In float32 whatever the precision around. A layer's maps come from the field's means over that layer's pixels,
-        and are made when asked for: all of them together would be many times the picture.
+        Computed in float32, under autocast too. A layer's maps come from the field's means over that layer's pixels,
+        and are made one layer at a time: all of them together would be many times the picture.
         """
         layers = len(self.channels)
         if blend.ndim == 2:
@@ -211,7 +207,10 @@ class StyleNetwork(nn.Module):
         levels = {1: blend, 2: F.avg_pool2d(blend, 2), 4: F.avg_pool2d(blend, 4)}
         reductions = (1, 2, 4, *[4] * len(self.blocks), 2, 1, 1)
         tables = self.table.split(self.channels * 2, dim=1)
-        return lambda layer: tuple(_mix(levels[reductions[layer]], table) for table in tables[layer::layers])
+        return lambda layer: (
+            _mix(levels[reductions[layer]], tables[layer]),
+            _mix(levels[reductions[layer]], tables[layers + layer]),
+        )
 
 
 def _mix(blend: Tensor, table: Tensor) -> Tensor:

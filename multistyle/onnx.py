@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,21 +49,27 @@ class OnnxNetwork(nn.Module):
 
 
 def export_onnx(
-    model: Model, target: Path, precision: str = "float32", progress: Callable[[str], None] = lambda step: None
+    model: Model,
+    target: str | Path,
+    precision: str = "float32",
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> float:
-    """Write `model` as ONNX to `target`, having painted with the file in ONNX Runtime what PyTorch paints.
+    """Write `model` as ONNX to `target`, after checking in ONNX Runtime that the file paints what PyTorch paints.
 
     Inputs `picture` (batch, 3, height, width) and `blend` (batch, styles), output `painting`: see `OnnxNetwork`. The
-    catalogue, in the order of the blend's weights, is JSON in the file's metadata under `catalogue`. precision: of the
-    convolutions, "float32" or "float16". progress: told what is done next. Returns the largest difference found, in
-    grey levels.
+    catalogue, in the order of the blend's weights, is JSON in the file's metadata under `catalogue`.
 
-    Raises `MultistyleError` as `check_export` does, and for a file that paints anything by more than one grey level
-    otherwise; then nothing is written.
+    target: a name that ends in .onnx.
+    precision: of the convolutions, "float32" or "float16".
+    progress: called with steps done and steps in all.
+
+    Returns the largest difference between the two paintings, in grey levels. Raises `MultistyleError` as
+    `check_export` does, and where that difference is more than one grey level or not a number; then nothing is written.
     """
+    target = Path(target)
     check_export(target, precision)
+    progress(0, 2)
     network = OnnxNetwork(model.network, DTYPES[precision])
-    progress("translating the network")
     program = _translate(network)
     program.model.metadata_props["catalogue"] = json.dumps(
         [asdict(style) for style in model.catalogue], ensure_ascii=False
@@ -70,20 +77,27 @@ def export_onnx(
     program.model.producer_name = "multistyle"
     with atomic_write(target) as temporary:
         program.save(temporary, external_data=False)
-        progress("checking it in ONNX Runtime")
+        progress(1, 2)
         worst = compare(OnnxNetwork(model.network, torch.float32), temporary)
+        if math.isnan(worst):
+            raise MultistyleError(f"{target} is not written: its paintings hold NaN; use another model or float32")
         if worst > 1:
             raise MultistyleError(f"{target} is not written: its paintings are off by up to {worst:.1f} grey levels")
+    progress(2, 2)
     return worst
 
 
-def check_export(target: Path, precision: str) -> None:
-    """Raise `MultistyleError` for a precision or a target that cannot be, or where a package is not installed."""
+def check_export(target: str | Path, precision: str, inputs: Iterable[str | Path] = ()) -> None:
+    """Raise `MultistyleError` for an unknown precision, an unusable target, or a package that is not installed.
+
+    inputs: the files that are read, none of which is ever replaced.
+    """
+    target = Path(target)
     if precision not in DTYPES:
         raise MultistyleError(f"unknown precision {precision!r} for ONNX; use float32 or float16")
     if target.suffix.lower() != ".onnx":
-        raise MultistyleError(f"an ONNX file's name ends in .onnx, unlike {target}")
-    check_place(target)
+        raise MultistyleError(f"the name of an ONNX file ends in .onnx, unlike {target}")
+    check_place(target, inputs=inputs)
     for package in ("onnx", "onnxscript", "onnxruntime"):
         if find_spec(package) is None:
             raise MultistyleError(f"export needs {package}: pip install 'multistyle[onnx]'")
@@ -93,30 +107,37 @@ def _translate(network: OnnxNetwork) -> ONNXProgram:
     batch, height, width = (torch.export.Dim(name, min=1) for name in ("batch", "height", "width"))
     styles = len(network.inference.network.table)
     example = torch.rand(2, 3, 37, 46), torch.full((2, styles), 1 / styles)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.onnx.export(
-            network,
-            example,
-            input_names=["picture", "blend"],
-            output_names=["painting"],
-            dynamic_shapes=({0: batch, 2: height, 3: width}, {0: batch}),
-            dynamo=True,
-            verbose=False,
-        )
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    try:
+        logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                network,
+                example,
+                input_names=["picture", "blend"],
+                output_names=["painting"],
+                dynamic_shapes=({0: batch, 2: height, 3: width}, {0: batch}),
+                dynamo=True,
+                verbose=False,
+            )
+    finally:
+        logger.setLevel(level)
+    assert program is not None  # it is None only without dynamo
+    return program
 
 
 @torch.inference_mode()
-def compare(network: OnnxNetwork, file: Path) -> float:
+def compare(network: OnnxNetwork, file: str | Path) -> float:
     """The largest difference, in grey levels, between paintings by `network` (float32) and by the file in ONNX Runtime.
 
-    On smooth random pictures of odd sizes, in random blends.
+    The pictures are smooth and random, of odd sizes; the blends are random. NaN where a painting holds a NaN.
     """
     from onnxruntime import InferenceSession
 
     session = InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    draws, worst = torch.Generator().manual_seed(0), 0.0
+    draws, worst = torch.Generator().manual_seed(0), torch.zeros(())
     for batch, height, width in SIZES:
         rough = torch.rand(batch, 3, 1 + height // 8, 1 + width // 8, generator=draws)
         picture = nn.functional.interpolate(rough, (height, width), mode="bilinear")
@@ -124,5 +145,5 @@ def compare(network: OnnxNetwork, file: Path) -> float:
         blend = blend / blend.sum(1, keepdim=True)
         (painted,) = session.run(None, {"picture": picture.numpy(), "blend": blend.numpy()})
         difference = torch.from_numpy(painted) - network(picture, blend)
-        worst = max(worst, float(difference.abs().max()) * 255)
-    return worst
+        worst = torch.maximum(worst, difference.abs().max() * 255)  # which keeps NaN, unlike Python's max
+    return float(worst)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from .blend import describe
+from .blend import mix_text
 from .errors import MultistyleError
 from .image import Picture, check_picture
 from .painting import PaintOptions
@@ -58,7 +58,7 @@ def corner_sheet(stylizer: Stylizer, corners: Tensor) -> Sheet:
         rows = [[((1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x) for x in steps] for y in steps]
     else:
         raise MultistyleError(f"a sheet of blends has 2, 3 or 4 corners, not {len(corners)}")
-    names = [describe(corner, stylizer.names).removesuffix("=1") for corner in corners]
+    names = [mix_text(corner, stylizer.names).removesuffix("=1") for corner in corners]
     return [
         [Cell(torch.tensor(shares) @ corners, names[shares.index(1)] if 1 in shares else "") for shares in row]
         for row in rows

@@ -2,43 +2,51 @@
 
 The header's metadata (all strings, JSON where nested): `format` "multistyle", `format_version`, `network` (the fields
 of `NetworkConfig`), `catalogue` (a list of name, title, artist, year; the first is photo), `training` (facts for
-people; `painters` in it holds those of one painter, by name). The tensors are the network's state, loaded strictly.
-Nothing is ever unpickled.
+people; `painters` in it holds those of one painter, by name). The tensors are the network's state: float, finite, of
+exactly the names and shapes that the header implies.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import asdict, dataclass, field
+import unicodedata
+from collections import Counter
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
+import torch
 
 from .errors import WeightsError
-from .files import atomic_write
 from .network import PHOTO, NetworkConfig, StyleNetwork
+from .tensor_file import Header, Kind, Shapes, entry, read_tensors, write_tensors
 
-FORMAT = "multistyle"
-FORMAT_VERSION = 1
+WEIGHT_FILE = Kind("weight file", "multistyle", 1)
 DEFAULT_NAME = "multistyle.safetensors"
+LONGEST = 500  # characters in a style's name, title, artist or year
+UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}  # Unicode's control characters, surrogates and line breaks
 
 
 @dataclass(frozen=True)
 class Style:
-    """One entry of a catalogue. name: letters, digits, "_" and "-", as used in a mix; the rest is for people."""
+    """One entry of a catalogue. Raises `WeightsError` for fields that are not text of one line, or too long."""
 
-    name: str
-    title: str = ""
+    name: str  # letters, digits, "_" and "-", as used in a mix
+    title: str = ""  # of the painting; for people, as the fields below
     artist: str = ""
-    year: str = ""
+    year: str = ""  # may be "c. 1831"
 
     def __post_init__(self) -> None:
+        for part in fields(self):
+            text = getattr(self, part.name)
+            if not isinstance(text, str):
+                raise WeightsError(f"the {part.name} of a style is text, not {type(text).__name__}")
+            if len(text) > LONGEST:
+                raise WeightsError(f"the {part.name} of a style has at most {LONGEST} characters, not {len(text)}")
+            if any(unicodedata.category(char) in UNPRINTABLE for char in text):
+                raise WeightsError(f"the {part.name} of a style is one line without control characters, not {text!r}")
         if not re.fullmatch(r"[\w-]+", self.name):
-            raise WeightsError(f"{self.name!r} is no style name; use letters, digits, _ and - alone")
+            raise WeightsError(f"{self.name!r} is not a style name; use only letters, digits, _ and -")
 
 
 PHOTO_STYLE = Style("photo", title="the picture as it is")
@@ -46,18 +54,40 @@ PHOTO_STYLE = Style("photo", title="the picture as it is")
 
 @dataclass
 class Model:
-    """A network with the catalogue of its rows, row by row, and the facts of its training."""
+    """A network and what is known about it. Raises `WeightsError` where the parts do not fit each other."""
 
     network: StyleNetwork
-    catalogue: list[Style]
-    training: dict[str, Any] = field(default_factory=dict)
+    catalogue: list[Style]  # one style for each row of the network's table, in that order; the first is photo
+    training: dict[str, Any] = field(default_factory=dict)  # facts for people, as JSON; see `check_training`
 
     def __post_init__(self) -> None:
-        names = [style.name for style in self.catalogue]
-        if len(set(names)) != len(names) or names[PHOTO] != PHOTO_STYLE.name:
-            raise WeightsError(f"a catalogue starts with photo and names no style twice, unlike {', '.join(names)}")
-        if len(names) != len(self.network.table):
-            raise WeightsError(f"{len(names)} styles in the catalogue, {len(self.network.table)} in the network")
+        check_catalogue(self.catalogue)
+        check_training(self.training)
+        if len(self.catalogue) != len(self.network.table):
+            raise WeightsError(
+                f"{len(self.catalogue)} styles in the catalogue do not fit the network's {len(self.network.table)} rows"
+            )
+
+
+def check_catalogue(catalogue: list[Style]) -> None:
+    """Raise `WeightsError` unless a catalogue is photo and at least one painter, and names no style twice."""
+    names = [style.name for style in catalogue]
+    if names[PHOTO : PHOTO + 1] != [PHOTO_STYLE.name]:
+        raise WeightsError(f"a catalogue starts with photo, not with {names[PHOTO] if names else 'nothing'}")
+    if len(names) == 1:
+        raise WeightsError("a catalogue has at least one painter beside photo")
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise WeightsError(f"the style {name} is in the catalogue {count} times")
+
+
+def check_training(training: Any) -> None:
+    """Raise `WeightsError` unless `training` is a dict, and `painters` in it, if any, a dict of dicts."""
+    if not isinstance(training, dict):
+        raise WeightsError(f"the facts about training are a JSON object, not {type(training).__name__}")
+    painters = training.get("painters", {})
+    if not isinstance(painters, dict) or not all(isinstance(facts, dict) for facts in painters.values()):
+        raise WeightsError("`painters` in the facts about training is a JSON object of objects, one for each painter")
 
 
 def default_weights() -> Path:
@@ -73,76 +103,81 @@ def default_weights() -> Path:
 
 
 def save_weights(file: str | Path, model: Model) -> None:
-    """Write `model` to `file`; it appears complete or not at all. Raises `WeightsError` where it cannot be written."""
+    """Write `model` to `file`; it appears complete or not at all.
+
+    Raises `WeightsError` for a model that `load_weights` would refuse, and where the file cannot be written.
+    """
     header = {
         "network": asdict(model.network.config),
         "catalogue": [asdict(style) for style in model.catalogue],
         "training": model.training,
     }
-    write_tensors(Path(file), FORMAT, FORMAT_VERSION, header, model.network.state_dict())
+    write_tensors(Path(file), WEIGHT_FILE, header, model.network.state_dict(), _check_contents)
 
 
 def load_weights(file: str | Path | None = None) -> Model:
     """The model in `file` (None: the shipped one), float32 on the CPU, in eval mode.
 
-    Raises `WeightsError`, in one line that says whether the file is missing, no safetensors, truncated, not ours, of a
-    newer format, or inconsistent in itself.
+    Nothing is built before the header was found to fit the tensors. Raises `WeightsError`, in one line that says what
+    is wrong: the file is missing, is not a regular file or not a safetensors file, is truncated, of another kind or a
+    newer format, holds NaN, or does not fit its own header.
     """
     file = Path(file) if file is not None else default_weights()
-    metadata, tensors = read_tensors(file, FORMAT, FORMAT_VERSION, "weight file")
+    (config, catalogue, training), tensors = read_tensors(file, WEIGHT_FILE, _check_contents)
+    network = StyleNetwork(config, len(catalogue))
+    network.load_state_dict(tensors)
+    return Model(network.eval().requires_grad_(False), catalogue, training)
+
+
+def read_style(found: Any) -> Style:
+    """The style that an object of a header describes. Raises `WeightsError`."""
+    known = {part.name for part in fields(Style)}
+    if not isinstance(found, dict) or "name" not in found or not found.keys() <= known:
+        raise WeightsError(f"a style in its header should be a JSON object of {', '.join(sorted(known))}")
+    return Style(**found)
+
+
+def _check_contents(header: Header, shapes: Shapes) -> tuple[NetworkConfig, list[Style], dict[str, Any]]:
+    """Network, catalogue and training in the header of a weight file whose tensors have these shapes."""
+    catalogue = [read_style(found) for found in entry(header, "catalogue", list)]
+    check_catalogue(catalogue)
+    training = entry(header, "training", dict)
+    check_training(training)
+    config = _read_config(entry(header, "network", dict))
+    _check_shapes(config, len(catalogue), shapes)
+    return config, catalogue, training
+
+
+def _read_config(found: dict[str, Any]) -> NetworkConfig:
+    """The network's shape; what an older file does not say has its default."""
+    types = {part.name: type(part.default) for part in fields(NetworkConfig)}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
+    for key, value in values.items():
+        if key not in types:
+            raise WeightsError(f"the network in its header has an unknown field {key[:LONGEST]!r}")
+        numbers = value if isinstance(value, tuple) else ()
+        if type(value) is not types[key] or any(type(number) is not int for number in numbers):
+            raise WeightsError(f"{key} of the network in its header has the wrong type")
     try:
-        config = json.loads(metadata["network"])
-        catalogue = [Style(**entry) for entry in json.loads(metadata["catalogue"])]
-        network = StyleNetwork(NetworkConfig(**config | {"widths": tuple(config["widths"])}), len(catalogue))
-        network.load_state_dict(tensors)
-        return Model(network.eval().requires_grad_(False), catalogue, json.loads(metadata["training"]))
-    except (KeyError, TypeError, ValueError, RuntimeError, WeightsError) as error:
-        reason = str(error).splitlines()[0].rstrip(":")
-        raise WeightsError(f"{file} is inconsistent: its header does not fit its tensors ({reason})") from error
+        return NetworkConfig(**values)
+    except ValueError as error:
+        raise WeightsError(str(error)) from error
 
 
-def write_tensors(file: Path, mark: str, version: int, header: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Write a safetensors file with `mark` and `version` in its header, beside the entries of `header` as JSON.
-
-    It appears complete or not at all. Raises `WeightsError` where it cannot be written.
-    """
-    metadata = {"format": mark, "format_version": str(version)}
-    metadata |= {key: json.dumps(value, ensure_ascii=False) for key, value in header.items()}
-    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with atomic_write(file, WeightsError) as temporary:
-        temporary.write_bytes(save(ready, metadata))
-
-
-def read_tensors(file: Path, mark: str, version: int, kind: str) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """The header and the tensors, as float32, of a `kind` of file written by `write_tensors`. Raises `WeightsError`."""
+def _check_shapes(config: NetworkConfig, styles: int, shapes: Shapes) -> None:
+    """Raise `WeightsError` unless the state of such a network has these shapes. Takes no memory for its numbers."""
+    if 2 * config.blocks > len(shapes):
+        raise WeightsError(f"{config.blocks} blocks in its header do not fit {len(shapes)} tensors")
     try:
-        with safe_open(file, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            _check_format(file, metadata, mark, version, kind)
-            return metadata, {name: opened.get_tensor(name).float() for name in opened.keys()}
-    except OSError as error:
-        raise WeightsError(f"cannot read the {kind} {file}: {error.strerror or 'no such file'}") from error
-    except SafetensorError as error:
-        raise WeightsError(f"{file} {_damage(file)} ({error})") from error
-
-
-def _check_format(file: Path, metadata: dict[str, str], mark: str, version: int, kind: str) -> None:
-    found = metadata.get("format", "")
-    if found != mark and found.startswith(FORMAT):
-        raise WeightsError(f"{file} is one of multistyle's, but no {kind} (it is marked {found})")
-    if found != mark:
-        raise WeightsError(f"{file} is a safetensors file, but not one of multistyle's (no such mark in its header)")
-    found = metadata.get("format_version", "")
-    if found != str(version):
-        newer = found.isdecimal() and int(found) > version
-        advice = "upgrade multistyle to read it" if newer else "it cannot be read"
-        raise WeightsError(f"{file} has format version {found or '(none)'}; known here: {version}; {advice}")
-
-
-def _damage(file: Path) -> str:
-    """Whether a file that cannot be opened as safetensors is a cut one, or something else altogether."""
-    with file.open("rb") as opened:
-        start = opened.read(9)
-    if len(start) == 9 and start[8:] == b"{" and int.from_bytes(start[:8], "little") < 100_000_000:
-        return "is truncated or damaged"
-    return "is no safetensors file"
+        with torch.device("meta"):
+            state = StyleNetwork(config, styles).state_dict()
+    except (RuntimeError, TypeError, OverflowError) as error:  # sizes beyond 64 bits
+        raise WeightsError("the network in its header is larger than any file") from error
+    expected = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    for name in sorted(expected.keys() | shapes.keys()):
+        if name not in shapes:
+            raise WeightsError(f"the tensor {name} is missing")
+        if name not in expected:
+            raise WeightsError(f"the tensor {name[:LONGEST]!r} does not belong to the network in its header")
+        if shapes[name] != expected[name]:
+            raise WeightsError(f"the tensor {name} has the shape {shapes[name]}, its header implies {expected[name]}")

@@ -206,7 +206,7 @@ def test_ctrl_c_keeps_the_best_so_far(material):
     [
         ("wave", [], "a style named wave already"),
         ("photo", [], "photo is the picture as it is"),
-        ("a=b", [], "is no style name"),
+        ("a=b", [], "is not a style name"),
         ("dots", ["--photos", "nowhere"], "cannot read the photos in nowhere"),
         ("dots", ["--styles", "photos"], "is named after a style"),
         ("dots", ["--output", "nowhere/x"], "there is no folder nowhere"),

@@ -11,9 +11,9 @@ import multistyle
 from multistyle.cartridge import (
     append_style,
     export_style,
-    fingerprint,
     import_style,
     load_cartridge,
+    network_fingerprint,
     remove_style,
     rename_style,
     save_cartridge,
@@ -53,7 +53,7 @@ def test_a_style_comes_back_from_its_file_bit_for_bit(model, tmp_path):
     cartridge = export_style(model, "starry")
     save_cartridge(tmp_path / "s.safetensors", cartridge)
     back = load_cartridge(tmp_path / "s.safetensors")
-    assert back.style == model.catalogue[1] and back.fingerprint == fingerprint(model.network)
+    assert back.style == model.catalogue[1] and back.fingerprint == network_fingerprint(model.network)
     restored = import_style(remove_style(model, "starry"), back)
     assert names(restored) == ["photo", "scream", "wave", "starry"]
     photo = torch.rand(3, 12, 16)
@@ -72,14 +72,14 @@ def test_facts_of_a_painter_move_with_it(model, cartridge_file):
 
 
 def test_a_fingerprint_tells_networks_apart_and_not_tables(model):
-    before = fingerprint(model.network)
-    assert fingerprint(remove_style(model, "wave").network) == before
+    before = network_fingerprint(model.network)
+    assert network_fingerprint(remove_style(model, "wave").network) == before
     other = remove_style(model, "wave").network
     other.blocks[0].weight.data[0, 0, 0, 0] += 1e-3
-    assert fingerprint(other) != before
+    assert network_fingerprint(other) != before
     other = rename_style(model, "wave", "sea").network
     other.config = replace(other.config, upsampling="nearest")
-    assert fingerprint(other) != before
+    assert network_fingerprint(other) != before
 
 
 def test_a_cartridge_of_another_network_is_refused(model, cartridge_file, tmp_path):
@@ -96,7 +96,7 @@ def test_a_cartridge_of_another_network_is_refused(model, cartridge_file, tmp_pa
         (lambda model: append_style(model, Style("new"), torch.ones(3)), "has .* numbers"),
         (lambda model: rename_style(model, "wave", "scream"), "a style named scream already"),
         (lambda model: rename_style(model, "wave", "photo"), "choose another name"),
-        (lambda model: rename_style(model, "wave", "a=b"), "is no style name"),
+        (lambda model: rename_style(model, "wave", "a=b"), "is not a style name"),
         (lambda model: rename_style(model, "photo", "new"), "cannot be removed, renamed or exported"),
         (lambda model: rename_style(model, "scram", "new"), "unknown style 'scram'; did you mean scream"),
         (lambda model: remove_style(model, "photo"), "cannot be removed"),
@@ -116,13 +116,25 @@ def test_edits_that_make_no_sense_are_refused(model, edit, message):
     "changes, tensors, message",
     [
         ({"format_version": "2"}, {}, "upgrade multistyle"),
-        ({"format": "other"}, {}, "not one of multistyle's"),
-        ({"format": "multistyle"}, {}, "but no style file"),
-        ({"style": json.dumps({"name": "a=b"})}, {}, "inconsistent"),
-        ({"style": json.dumps({"name": "photo"})}, {}, "inconsistent"),
-        ({"fingerprint": None}, {}, "inconsistent"),
-        ({}, {"row": torch.ones(2, 2)}, "inconsistent"),
-        ({}, {"more": torch.ones(2)}, "inconsistent"),
+        ({"format": "other"}, {}, "not a style file of multistyle"),
+        ({"format": "multistyle"}, {}, "not a style file"),
+        ({"style": json.dumps({"name": "a=b"})}, {}, "not a style name"),
+        ({"style": json.dumps({"name": "photo"})}, {}, "cannot be a style's name"),
+        ({"style": json.dumps({"name": "a", "title": "x" * 501})}, {}, "at most 500 characters"),
+        ({"style": json.dumps({"name": "a", "title": "one\ntwo"})}, {}, "one line"),
+        ({"style": json.dumps({"name": "a", "year": 1889})}, {}, "year of a style is text, not int"),
+        ({"style": json.dumps(["a"])}, {}, "should be a JSON object"),
+        ({"style": "[" * 100_000}, {}, "not JSON"),
+        ({"training": "[]"}, {}, "should be a JSON object"),
+        ({"fingerprint": None}, {}, "no entry 'fingerprint'"),
+        ({"fingerprint": '"12"'}, {}, "64 hexadecimal digits"),
+        ({"fingerprint": "12"}, {}, "should be a text"),
+        ({}, {"row": torch.tensor([1.0, float("nan")])}, "NaN"),
+        ({}, {"row": torch.tensor([1.0, float("-inf")])}, "NaN or infinite"),
+        ({}, {"row": torch.ones(2, dtype=torch.int32)}, "type I32"),
+        ({}, {"row": torch.ones(2, dtype=torch.bool)}, "type BOOL"),
+        ({}, {"row": torch.ones(2, 2)}, "of one dimension"),
+        ({}, {"more": torch.ones(2)}, "one tensor"),
     ],
 )
 def test_wrong_style_files_are_told_apart(cartridge_file, changes, tensors, message):
@@ -135,15 +147,39 @@ def test_wrong_style_files_are_told_apart(cartridge_file, changes, tensors, mess
 
 
 def test_damaged_and_missing_style_files_are_named(cartridge_file, weight_file):
-    with pytest.raises(WeightsError, match="cannot read the style file"):
+    with pytest.raises(WeightsError, match="cannot read .*none.safetensors"):
         load_cartridge(cartridge_file.with_name("none.safetensors"))
-    with pytest.raises(WeightsError, match="is one of multistyle's, but no style file"):
+    with pytest.raises(WeightsError, match="another kind of multistyle file .*, not a style file"):
         load_cartridge(weight_file)
-    with pytest.raises(WeightsError, match="is one of multistyle's, but no weight file"):
+    with pytest.raises(WeightsError, match="another kind of multistyle file .*, not a weight file"):
         load_weights(cartridge_file)
     cartridge_file.write_bytes(cartridge_file.read_bytes()[:-4])
     with pytest.raises(WeightsError, match="is truncated or damaged"):
         load_cartridge(cartridge_file)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"row": torch.tensor([1.0, float("nan")])}, "NaN"),
+        ({"row": torch.ones(2, dtype=torch.int64)}, "floating-point tensor of one dimension, not torch.int64"),
+        ({"row": torch.ones(2, dtype=torch.complex64)}, "not torch.complex64"),
+        ({"row": [1.0, 2.0]}, "not list"),
+        ({"fingerprint": "abc"}, "64 hexadecimal digits"),
+        ({"training": []}, "JSON object, not list"),
+        ({"style": Style("photo")}, "cannot be a style's name"),
+    ],
+)
+def test_a_cartridge_is_checked_when_it_is_made(model, changes, message):
+    cartridge = export_style(model, "wave")
+    with pytest.raises(WeightsError, match=message):
+        replace(cartridge, **changes)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_row_that_is_not_finite_is_not_appended(model, value):
+    with pytest.raises(WeightsError, match="NaN or infinite"):
+        append_style(model, Style("new"), torch.full_like(model.network.table[1], value))
 
 
 def test_stylize_paints_with_a_style_file_in_passing(weight_file, cartridge_file, tmp_path):
@@ -166,7 +202,7 @@ def test_a_wrong_style_file_ends_the_command_in_one_line(weight_file, tmp_path):
     write_image(tmp_path / "photo.png", torch.rand(3, 12, 16))
     arguments = ["stylize", tmp_path / "photo.png", "-o", tmp_path / "o.png", "--weights", weight_file]
     result = CliRunner().invoke(app, [*map(str, [*arguments, "--style-file", weight_file])])
-    assert result.exit_code == 1 and result.stderr.count("\n") == 1 and "no style file" in result.stderr
+    assert result.exit_code == 1 and result.stderr.count("\n") == 1 and "not a style file" in result.stderr
 
 
 def test_the_python_door_takes_style_files_too(weight_file, cartridge_file):

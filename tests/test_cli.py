@@ -145,7 +145,7 @@ def test_damaged_weights_are_exit_1(photo, tmp_path):
     (tmp_path / "w.safetensors").write_text("nothing")
     arguments = ["stylize", str(photo), "-o", str(tmp_path / "o.png"), "--weights", str(tmp_path / "w.safetensors")]
     result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 1 and "is no safetensors file" in one_line(result)
+    assert result.exit_code == 1 and "is not a safetensors file" in one_line(result)
 
 
 def test_styles_lists_the_catalogue(run):

@@ -14,8 +14,8 @@ FILES = sorted(path for folder in ("multistyle", "train", "benchmarks") for path
 # Each module of multistyle may import those on lines above its own.
 ROAD = [
     {"errors"},
-    {"network", "files", "messages", "video.reader", "video.motion"},
-    {"device", "image", "blend", "color", "video.writer"},
+    {"network", "files", "messages", "device", "video.reader", "video.motion"},
+    {"image", "blend", "color", "video.writer", "tensor_file"},
     {"weights", "mix_record", "strip_painter", "fast_network"},
     {"cartridge"},
     {"one_pass"},
@@ -30,7 +30,7 @@ ROAD = [
 ]
 ONLY_IN = {
     "PIL": {"multistyle/image.py", "multistyle/adapters.py", "multistyle/sequence.py", "multistyle/sheet.py"},
-    "safetensors": {"multistyle/weights.py", "train/losses/loss_network.py"},
+    "safetensors": {"multistyle/tensor_file.py", "train/losses/loss_network.py"},
     "typer": {"multistyle/cli/*", "train/__main__.py", "train/style_commands.py", "benchmarks/*"},
     "torchvision": {"train/losses/loss_network.py"},
     "onnxruntime": {"multistyle/onnx.py"},

@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from comparing import relative_distance
 
 from multistyle.network import (
     PHOTO,
@@ -26,7 +27,7 @@ def test_published_shape_has_the_published_number_of_parameters():
 def test_norm_equals_torch_instance_norm_with_scale_and_shift():
     x, scale, shift = torch.randn(2, 5, 7, 9), torch.randn(2, 5), torch.randn(2, 5)
     expected = F.instance_norm(x) * scale[..., None, None] + shift[..., None, None]
-    torch.testing.assert_close(conditional_instance_norm(x, scale, shift), expected, atol=1e-5, rtol=1e-5)
+    assert relative_distance(conditional_instance_norm(x, scale, shift), expected) < 1e-4
 
 
 def test_norm_takes_its_statistics_in_float32():
@@ -69,8 +70,8 @@ def test_photo_is_the_picture_itself_exactly(network):
 def test_photos_share_of_a_blend_is_the_pictures_share_of_the_output(network):
     image, blend = torch.rand(1, 3, 12, 12), torch.tensor([[0.3, 0.7, 0.0, 0.0]])
     painted = cut_from_grid(network.paint(pad_to_grid(image), blend), 12, 12)
-    torch.testing.assert_close(network(image, blend), 0.3 * image + 0.7 * painted)
-    assert not torch.allclose(painted, network(image, one_hot(1))), "photo's row should be seen by the network"
+    assert relative_distance(network(image, blend), 0.3 * image + 0.7 * painted) < 1e-4
+    assert relative_distance(network(image, one_hot(1)), painted) > 1e-3, "photo's row should be seen by the network"
 
 
 def test_every_style_paints_its_own_picture(network):
@@ -78,14 +79,14 @@ def test_every_style_paints_its_own_picture(network):
     painted = [network(image, one_hot(style)) for style in range(4)]
     for a in range(4):
         for b in range(a):
-            assert (painted[a] - painted[b]).abs().max() > 0.01
+            assert relative_distance(painted[a], painted[b]) > 0.01
 
 
 def test_a_batch_of_blends_equals_them_one_at_a_time(network):
     images, blends = torch.rand(5, 3, 16, 20), torch.softmax(torch.randn(5, 4), dim=1)
     together = network(images, blends)
     for image, blend, painted in zip(images, blends, together):
-        torch.testing.assert_close(network(image[None], blend[None])[0], painted, atol=1e-5, rtol=1e-5)
+        assert relative_distance(network(image[None], blend[None])[0], painted) < 1e-4
 
 
 def test_a_blend_mixes_scales_and_shifts(network):
@@ -96,13 +97,13 @@ def test_a_blend_mixes_scales_and_shifts(network):
     state["table"][1] = (network.table[1] + network.table[2]) / 2
     merged.load_state_dict(state)
     pair = network(image, torch.tensor([[0.0, 0.5, 0.5, 0.0]]))
-    torch.testing.assert_close(pair, merged(image, one_hot(1)), atol=1e-5, rtol=1e-5)
+    assert relative_distance(pair, merged(image, one_hot(1))) < 1e-4
 
 
 def test_a_constant_field_equals_the_plain_blend(network):
     image, blend = torch.rand(2, 3, 13, 18), torch.softmax(torch.randn(2, 4), dim=1)
     field = blend[..., None, None].expand(-1, -1, 13, 18)
-    torch.testing.assert_close(network(image, field), network(image, blend), atol=1e-5, rtol=1e-5)
+    assert relative_distance(network(image, field), network(image, blend)) < 1e-4
 
 
 def test_a_field_paints_each_part_in_its_own_style(network):
@@ -145,9 +146,9 @@ def test_upsampling_is_followed_by_the_convolution_with_the_edge_continued():
     layer = UpsampledConvolution(3, 2, "nearest")
     large = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
     expected = F.conv2d(F.pad(large, (1,) * 4, mode="reflect"), layer.weight)
-    assert torch.allclose(layer(x), expected, atol=1e-6)
+    assert relative_distance(layer(x), expected) < 1e-5
     smooth = UpsampledConvolution(3, 2, "bilinear")(torch.full((1, 3, 5, 6), 0.7))
-    assert torch.allclose(smooth, smooth[..., :1, :1].expand_as(smooth), atol=1e-6)
+    assert relative_distance(smooth, smooth[..., :1, :1].expand_as(smooth)) < 1e-5
 
 
 def test_bilinear_upsampling_attenuates_the_copies_of_a_slope_more_than_nearest():
@@ -157,7 +158,7 @@ def test_bilinear_upsampling_attenuates_the_copies_of_a_slope_more_than_nearest(
         layer = UpsampledConvolution(1, 1, mode)
         layer.weight.data.fill_(1 / 9)
         second = layer(ramp)[0, 0, 16, 8:-8].diff().diff()  # of a straight slope it is 0
-        steps[mode] = second.abs().max()
+        steps[mode] = second.norm()
     assert steps["bilinear"] < 0.01 * steps["nearest"]
 
 

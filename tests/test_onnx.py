@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -25,6 +27,9 @@ def test_a_file_paints_any_size_batch_and_blend_and_names_its_styles(model, weig
     import onnxruntime
 
     target = tmp_path / "model.onnx"
+    seen = []
+    assert export_onnx(model, str(tmp_path / "by_text.onnx"), progress=lambda *at: seen.append(at)) <= 1
+    assert seen == [(0, 2), (1, 2), (2, 2)] and (tmp_path / "by_text.onnx").stat().st_size > 1000
     done = CliRunner().invoke(app, ["export", str(target), "--weights", str(weight_file)])
     assert done.exit_code == 0 and "model.onnx" in done.stdout and [*tmp_path.glob(".*")] == [], done.output
     session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
@@ -51,14 +56,41 @@ def test_a_file_that_paints_otherwise_is_not_written(model, tmp_path, monkeypatc
     monkeypatch.setattr("multistyle.onnx.compare", lambda network, file: 1.5)
     with pytest.raises(MultistyleError, match="off by up to 1.5 grey levels"):
         export_onnx(model, tmp_path / "wrong.onnx")
+    monkeypatch.setattr("multistyle.onnx.compare", lambda network, file: float("nan"))
+    with pytest.raises(MultistyleError, match="hold NaN"):
+        export_onnx(model, tmp_path / "wrong.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_check_sees_a_nan_in_any_of_its_paintings(model, monkeypatch):
+    """On either side: of the network, or of the file."""
+    runtime = pytest.importorskip("onnxruntime")
+    network = OnnxNetwork(model.network, torch.float32)
+
+    class Session:
+        broken = 0
+
+        def __init__(self, file: str, providers: list[str]) -> None:
+            self.calls = 0
+
+        def run(self, outputs, inputs):
+            self.calls += 1
+            painted = network(torch.from_numpy(inputs["picture"]), torch.from_numpy(inputs["blend"])).numpy()
+            if self.calls == Session.broken:
+                painted[0, 0, 0, 0] = float("nan")
+            return [painted]
+
+    monkeypatch.setattr(runtime, "InferenceSession", Session)
+    assert compare(network, "any.onnx") == 0
+    for Session.broken in (1, 2, 3):
+        assert math.isnan(compare(network, "any.onnx")), Session.broken
 
 
 class Wrong:
     """In place of a translated network."""
 
-    class model:
-        metadata_props: dict[str, str] = {}
+    def __init__(self) -> None:
+        self.model = SimpleNamespace(metadata_props={})
 
     def save(self, file: Path, external_data: bool) -> None:
         file.write_bytes(b"")
@@ -75,6 +107,13 @@ class Wrong:
 def test_wrong_usage_is_one_line(options, message):
     done = CliRunner().invoke(app, ["export", *options])
     assert done.exit_code == 2 and message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_the_weight_file_is_never_replaced(weight_file):
+    weights = weight_file.rename(weight_file.with_suffix(".onnx"))
+    before = weights.read_bytes()
+    done = CliRunner().invoke(app, ["export", str(weights), "--weights", str(weights)])
+    assert done.exit_code == 2 and "it is an input" in done.stderr and weights.read_bytes() == before
 
 
 def test_missing_packages_are_named(model, tmp_path, monkeypatch):

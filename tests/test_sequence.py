@@ -4,6 +4,7 @@ from fractions import Fraction
 import pytest
 import torch
 import typer
+from comparing import relative_distance
 from PIL import Image, ImageSequence
 from typer.testing import CliRunner
 
@@ -46,8 +47,8 @@ def test_frames_are_the_librarys(stylizer):
     photo = torch.rand(3, 12, 16)
     frames = list(paint_sequence(stylizer, Picture(photo, None), blend_path(torch.eye(4)[:2], 3)))
     assert torch.equal(frames[0], photo)
-    torch.testing.assert_close(frames[1], stylizer(photo, "photo=1,starry=1"))
-    torch.testing.assert_close(frames[2], stylizer(photo, "starry"))
+    assert relative_distance(frames[1], stylizer(photo, "photo=1,starry=1")) < 1e-4
+    assert relative_distance(frames[2], stylizer(photo, "starry")) < 1e-4
     with pytest.raises(ImageError):
         paint_sequence(stylizer, Picture(photo * 255, None), torch.eye(4))
 
@@ -146,7 +147,7 @@ def test_a_sheet_of_styles_shows_each_once(stylizer):
     assert [cell.label for row in cells for cell in row] == stylizer.names
     page = arrange_sheet(cells, paint_sheet(stylizer, Picture(photo, None), cells))
     assert torch.equal(page[:, 2:22, 2:42], photo)
-    torch.testing.assert_close(page[:, 2:22, 44:84], stylizer(photo, "starry"))
+    assert relative_distance(page[:, 2:22, 44:84], stylizer(photo, "starry")) < 1e-4
     assert page.shape == (3, 2 + 2 * (20 + 4 + 2), 2 + 2 * 42) and page.min() >= 0 and page.max() <= 1
     named = style_sheet(stylizer, ["wave", "starry"])
     assert [[cell.label for cell in row] for row in named] == [["wave", "starry"]]

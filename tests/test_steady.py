@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from comparing import relative_distance
 
 from multistyle.one_pass import Carry
 from multistyle.video.steady import Camera, Denoiser, Steady, is_cut, luminance, shift
@@ -21,10 +22,10 @@ def test_statistics_are_the_first_frames_and_then_follow_with_the_time_constant(
     steady(scene)
     first, alone = steady.carry.statistics, Carry()
     stylizer.one_pass(scene, stylizer.blend(), alone)
-    torch.testing.assert_close(first, alone.statistics)
+    assert relative_distance(first, alone.statistics) < 1e-4
     for index in range(5):
         steady(scene, time=0.1 * (index + 1))
-    torch.testing.assert_close(steady.carry.statistics, first)
+    assert relative_distance(steady.carry.statistics, first) < 1e-4
     steady(other, time=1.0)
     assert steady.carry.share == pytest.approx(1 - torch.tensor(-1.0).exp().item()), "0.5 s, one time constant"
     steady(other, time=1000.0)
@@ -33,11 +34,11 @@ def test_statistics_are_the_first_frames_and_then_follow_with_the_time_constant(
 
 def test_the_first_frame_is_painted_as_a_photo_and_a_cut_starts_afresh(stylizer, scene):
     steady, other = Steady(stylizer), scene.flip(1).roll(31, 2)
-    torch.testing.assert_close(steady(scene), stylizer(scene))
+    assert relative_distance(steady(scene), stylizer(scene)) < 1e-4
     steady((scene * 0.9 + 0.02), time=STEP)
-    torch.testing.assert_close(steady(other, time=2 * STEP), stylizer(other))
+    assert relative_distance(steady(other, time=2 * STEP), stylizer(other)) < 1e-4
     small = scene[:, :50, :70]
-    torch.testing.assert_close(steady(small, time=3 * STEP), stylizer(small))
+    assert relative_distance(steady(small, time=3 * STEP), stylizer(small)) < 1e-4
 
 
 def test_cuts_are_other_scenes_not_motion_light_or_noise(scene):
@@ -83,7 +84,7 @@ def test_noise_is_averaged_where_nothing_moves_and_motion_leaves_no_ghost(scene)
     passing[:, 40:60, 40:60] = 1
     assert torch.equal(denoiser(passing, (0, 0))[:, 43:57, 43:57], passing[:, 43:57, 43:57])
     gone = denoiser(background, (0, 0))
-    assert (gone - background)[:, 43:57, 43:57].abs().max() < 1e-6
+    assert relative_distance(gone[:, 43:57, 43:57], background[:, 43:57, 43:57]) < 1e-5
 
 
 def test_a_shift_there_and_back_is_the_picture(scene):
@@ -99,4 +100,4 @@ def test_any_size_and_photo_is_the_frame_itself(stylizer, size):
     for index in range(3):
         frame = torch.rand(3, *size)
         assert steady(frame, time=index * STEP).shape == frame.shape
-        torch.testing.assert_close(steady(frame, "photo", time=index * STEP), frame)
+        assert relative_distance(steady(frame, "photo", time=index * STEP), frame) < 1e-4

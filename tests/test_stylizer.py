@@ -1,5 +1,6 @@
 import pytest
 import torch
+from comparing import relative_distance
 
 from multistyle.errors import BlendError, DeviceError, ImageError, MultistyleError
 from multistyle.stylizer import Stylizer, load_stylizer
@@ -10,16 +11,16 @@ def test_every_way_to_say_a_blend_paints_the_same(stylizer):
     painted = stylizer(photo, "starry=7,scream=3")
     assert painted.shape == photo.shape and painted.dtype == torch.float32
     for blend in ({"starry": 0.7, "scream": 0.3}, [0, 0.7, 0.3, 0], torch.tensor([0, 7.0, 3.0, 0])):
-        torch.testing.assert_close(stylizer(photo, blend), painted, atol=1e-5, rtol=0)
+        assert relative_distance(stylizer(photo, blend), painted) < 1e-4
 
 
 def test_one_photo_in_many_blends_and_many_photos_in_one(stylizer):
     photos, blends = torch.rand(3, 3, 12, 16), torch.eye(4)[1:]
     each = stylizer(photos, blends)
     for photo, blend, painted in zip(photos, blends, each):
-        torch.testing.assert_close(stylizer(photo, blend), painted, atol=1e-5, rtol=0)
-    torch.testing.assert_close(stylizer(photos[0], blends)[0], each[0], atol=1e-5, rtol=0)
-    torch.testing.assert_close(stylizer(photos, "wave")[2], each[2], atol=1e-5, rtol=0)
+        assert relative_distance(stylizer(photo, blend), painted) < 1e-4
+    assert relative_distance(stylizer(photos[0], blends)[0], each[0]) < 1e-4
+    assert relative_distance(stylizer(photos, "wave")[2], each[2]) < 1e-4
     assert stylizer(photos[:1], "wave").shape == (1, 3, 12, 16)
     with pytest.raises(MultistyleError, match="3 photos do not go with 2 blends"):
         stylizer(photos, blends[:2])
@@ -34,7 +35,7 @@ def test_strength_and_photo(stylizer):
     photo = torch.rand(3, 12, 12)
     assert torch.equal(stylizer(photo, "photo"), photo)
     assert torch.equal(stylizer(photo, "starry", strength=0), photo)
-    torch.testing.assert_close(stylizer(photo, "starry", strength=0.25), stylizer(photo, "photo=3,starry=1"))
+    assert relative_distance(stylizer(photo, "starry", strength=0.25), stylizer(photo, "photo=3,starry=1")) < 1e-4
 
 
 def test_the_result_is_in_range_even_where_rounding_is_not(stylizer):
@@ -46,8 +47,8 @@ def test_interpolation_goes_from_one_blend_to_the_other(stylizer):
     photo = torch.rand(3, 12, 12)
     pictures = list(stylizer.interpolate(photo, "starry", "photo", 5))
     assert len(pictures) == 5
-    torch.testing.assert_close(pictures[0], stylizer(photo, "starry"))
-    torch.testing.assert_close(pictures[1], stylizer(photo, "starry=0.75,photo=0.25"))
+    assert relative_distance(pictures[0], stylizer(photo, "starry")) < 1e-4
+    assert relative_distance(pictures[1], stylizer(photo, "starry=0.75,photo=0.25")) < 1e-4
     assert torch.equal(pictures[4], photo)
     assert len(list(stylizer.interpolate(photo, "starry", "wave", 1))) == 1
     with pytest.raises(MultistyleError, match="at least 1 step"):

@@ -10,7 +10,7 @@ import torch
 import typer
 
 from multistyle.device import choose_device
-from multistyle.errors import MultistyleError, nearest
+from multistyle.errors import MultistyleError, suggestion
 from multistyle.files import check_place
 from multistyle.image import check_output, read_image, resize_image, write_image
 from multistyle.messages import say
@@ -125,7 +125,7 @@ def gatys(
     """Paint one photo by optimising its pixels (Gatys et al. 2016): slow, and without any trained network."""
     check_output(output)
     if optimizer not in OPTIMIZERS:
-        raise MultistyleError(f"unknown optimizer {optimizer!r}; {nearest(optimizer, OPTIMIZERS)}")
+        raise MultistyleError(f"unknown optimizer {optimizer!r}; {suggestion(optimizer, OPTIMIZERS)}")
     recipe, place = read_config(config), choose_device(device)
     files, blend = parse_paintings(paintings)
     image = resize_image(read_image(photo), size)[None].to(place)

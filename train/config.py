@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from multistyle.errors import MultistyleError, nearest
+from multistyle.errors import MultistyleError, suggestion
 from multistyle.network import NetworkConfig
 
 POSITIVE = (
@@ -130,7 +130,7 @@ def read_config(file: Path | None) -> TrainConfig:
 def _checked(file: Path, key: str, value: Any) -> Any:
     known = {field.name: field.default for field in fields(TrainConfig)}
     if key not in known:
-        raise ConfigError(f"{file}: unknown key {key!r}; {nearest(key, known)}")
+        raise ConfigError(f"{file}: unknown key {key!r}; {suggestion(key, known)}")
     default = known[key]
     if isinstance(default, tuple) and isinstance(value, list):
         return tuple(value)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from multistyle.errors import ImageError, MultistyleError, nearest
+from multistyle.errors import ImageError, MultistyleError, suggestion
 from multistyle.image import read_image, resize_image
 from multistyle.messages import say
 from multistyle.weights import Style
@@ -176,7 +176,7 @@ def read_paintings(folder: Path, names: Sequence[str], size: int) -> tuple[list[
         raise DataError(f"no pictures in {folder}; give a folder of paintings, each named after its style")
     for name in names:
         if name not in files:
-            raise DataError(f"no painting of {name!r} in {folder}; {nearest(name, files)}")
+            raise DataError(f"no painting of {name!r} in {folder}; {suggestion(name, files)}")
     known = _read_catalogue(folder / "catalogue.tsv")
     names = list(names) or list(files)
     styles = [Style(name, **known.get(name, {})) for name in names]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from multistyle.errors import MultistyleError, nearest
+from multistyle.errors import MultistyleError, suggestion
 from multistyle.files import atomic_write, check_place
 from multistyle.messages import say, tell
 
@@ -38,7 +38,7 @@ def chosen(text: str, known: Iterable[str], kind: str) -> list[str]:
     names, known = text.split(","), list(known)
     for name in names:
         if name not in known:
-            raise MultistyleError(f"unknown {kind} {name!r}; {nearest(name, known)}")
+            raise MultistyleError(f"unknown {kind} {name!r}; {suggestion(name, known)}")
     return names
 
 

@@ -13,16 +13,17 @@ from .running import FAILURE, USAGE, failing_with, progress_bar
 
 def export(
     output: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="File to write.")],
-    precision: Annotated[str, typer.Option(help="Of the convolutions: float32 or float16.")] = "float32",
+    precision: Annotated[str, typer.Option(help="Precision of the convolutions: float32 or float16.")] = "float32",
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weight file. Default: the shipped one.")] = None,
 ) -> None:
-    """Write the network as ONNX, picture and blend being its inputs: multistyle export multistyle.onnx"""
+    """Write the network as an ONNX file with two inputs, picture and blend: multistyle export multistyle.onnx"""
     from ..onnx import check_export, export_onnx
-    from ..weights import load_weights
+    from ..weights import default_weights, load_weights
 
     with failing_with(USAGE):
-        check_export(output, precision)
+        check_export(output, precision, [weights or default_weights()])
     with failing_with(FAILURE), progress_bar() as bar:
-        task = bar.add_task("reading the weights", total=None)
-        worst = export_onnx(load_weights(weights), output, precision, lambda step: bar.update(task, description=step))
+        task = bar.add_task(str(output), total=None)
+        model = load_weights(weights)
+        worst = export_onnx(model, output, precision, lambda done, total: bar.update(task, completed=done, total=total))
     tell(f"{output}  {output.stat().st_size / 1e6:.1f} MB, within {worst:.2f} grey levels of PyTorch")

@@ -29,7 +29,7 @@ def folder(
     seed: Annotated[int | None, typer.Option(help="Of --mix random; another number, other mixes; default: 0.")] = None,
 ) -> None:
     """Paint a folder, going on where it was stopped: multistyle folder photos paintings --mix random --seed 7"""
-    from ..blend import describe
+    from ..blend import mix_text
     from ..folder import paint_folder, plan_folder
 
     with failing_with(USAGE):
@@ -38,7 +38,7 @@ def folder(
         plan = plan_folder(source, target)
     stylizer, options = prepare(model, look, [] if mix in (None, RANDOM) else [mix], strips)
     with failing_with(USAGE):
-        mixed = describe(stylizer.blend(options.blend, options.strength), stylizer.names)
+        mixed = mix_text(stylizer.blend(options.blend, options.strength), stylizer.names)
         outcomes = paint_folder(stylizer, plan, options, (seed or 0) if mix == RANDOM else None)
     tell(f"mix {RANDOM if mix == RANDOM else mixed}")
     failures = []

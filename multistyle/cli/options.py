@@ -122,7 +122,7 @@ def prepare(
     with failing_with(FAILURE):
         stylizer = load_stylizer(model.weights, model.device, model.precision, model.compile, model.style_file or [])
     with failing_with(USAGE):
-        for mix in mixes:
+        for mix in (*mixes, *(mix for _, mix in regions)):
             stylizer.blend(mix)
         options = replace(options, regions=[Region(read_mask(mask), mix) for mask, mix in regions])
         options.resolve(stylizer.one_pass)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -23,9 +22,14 @@ def styles(
     with failing_with(FAILURE):
         catalogue = load_weights(weights).catalogue
     if as_json:
-        tell(json.dumps([asdict(style) for style in catalogue], ensure_ascii=False, indent=2))
-        return
-    names, artists = (max(len(getattr(style, field)) for style in catalogue) for field in ("name", "artist"))
-    for style in catalogue:
-        year = f", {style.year}" if style.year else ""
-        tell(f"{style.name:{names}}  {style.artist:{artists}}  {style.title}{year}".rstrip())
+        rows = [{key: getattr(style, key) for key in ("name", "artist", "title", "year")} for style in catalogue]
+        text = json.dumps(rows, ensure_ascii=False, indent=2)
+    else:
+        name_width, artist_width = (max(len(getattr(style, key)) for style in catalogue) for key in ("name", "artist"))
+        works = [", ".join(filter(None, (style.title, style.year))) for style in catalogue]
+        text = "\n".join(
+            f"{style.name:{name_width}}  {style.artist:{artist_width}}  {work}".rstrip()
+            for style, work in zip(catalogue, works, strict=True)
+        )
+    if not tell(text):
+        raise typer.Exit(FAILURE)

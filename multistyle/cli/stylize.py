@@ -25,13 +25,13 @@ def stylize(
     mix: Mix = None,
 ) -> None:
     """Paint each PHOTO: multistyle stylize photo.jpg -o out.png --mix starry=0.7,scream=0.3"""
-    from ..blend import describe
+    from ..blend import mix_text
     from ..stylizer import paint_file
 
     stylizer, options = prepare(model, look, [mix] if mix is not None else [], strips)
     with failing_with(USAGE):
         jobs = plan(photos, output)
-    tell(f"mix {describe(stylizer.blend(options.blend, options.strength), stylizer.names)}")
+    tell(f"mix {mix_text(stylizer.blend(options.blend, options.strength), stylizer.names)}")
     failures = []
     for photo, target in jobs:
         try:

@@ -23,7 +23,7 @@ def video(
     to: Annotated[str | None, typer.Option(help="Mix to move to, evenly over the video.", metavar="MIX")] = None,
 ) -> None:
     """Paint a video steadily, its sound kept: multistyle video in.mp4 out.mp4 --mix starry --to scream"""
-    from ..blend import describe
+    from ..blend import mix_text
     from ..video.paint import check_video_paths, paint_video
 
     with failing_with(USAGE):
@@ -32,7 +32,7 @@ def video(
     stylizer, options = prepare(model, look, [*first, *([to] if to is not None else [])])
     options = replace(options, blend=mix)
     ends = [stylizer.blend(blend, look.strength) for blend in (mix, to)[: 1 + (to is not None)]]
-    tell("mix " + " -> ".join(describe(blend, stylizer.names) for blend in ends))
+    tell("mix " + " -> ".join(mix_text(blend, stylizer.names) for blend in ends))
     with failing_with(FAILURE), showing(str(source)) as show:
         frames = paint_video(source, target, stylizer, options.blend, to, look.strength, look.size, show)
     tell(f"{target}  {frames} frames")

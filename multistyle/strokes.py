@@ -1,0 +1,110 @@
+"""Strokes of a chosen size: the picture is painted at several scales, from coarse to fine.
+
+One pass paints strokes of a fixed size in pixels, that of a painting seen at `BASE` px. A larger picture is therefore
+halved until one pass paints it with strokes that are large enough. That painting is doubled and painted again, gently,
+which makes its edges crisp, until it has the picture's size. What a finer pass changes in the coarse frequencies is
+taken back, so that colours and large strokes stay as the coarse painting has them. (Ours. Large strokes from
+coarse-to-fine optimisation are in Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style Transfer".)
+
+The **depth** says how often a picture is halved: log2 of its longer side over that of the coarsest painting. It is a
+real number, so that the size of strokes is a dial without steps: at a depth of 0.3, the finest level starts from 0.7 of
+the photo and 0.3 of the coarse painting. It may differ from pixel to pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from .errors import MultistyleError
+from .network import PHOTO
+from .one_pass import Carry, OnePass
+
+BASE = 640  # px, longer side of the coarsest painting at a stroke of 1
+FINER = 0.6  # how much of a finer pass's result is its painting; the rest is the enlarged coarse painting
+BROADEST = 8.0
+
+Stroke = str | float
+
+
+def stroke_number(stroke: Stroke) -> float:
+    """A stroke as people give it, as a number: 1 for "auto", 0 for "off". Raises `MultistyleError`."""
+    named = {"auto": 1.0, "off": 0.0}
+    try:
+        number = named[stroke] if stroke in named else float(stroke)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number <= BROADEST:
+        raise MultistyleError(f"a stroke is auto, off, or a number up to {BROADEST:g}, not {stroke!r}")
+    return number
+
+
+def depth_of(stroke: float, height: int, width: int) -> float:
+    """How often a picture of height x width px is halved for strokes `stroke` times as large as in a painting."""
+    return max(0.0, math.log2(max(height, width) * stroke / BASE)) if stroke else 0.0
+
+
+def paint_scales(
+    one_pass: OnePass,
+    photos: Tensor,
+    blend: Tensor,
+    depth: float | Tensor,
+    carries: Sequence[Carry] | None = None,
+) -> Tensor:
+    """As `OnePass.paint`, at several scales; a depth of 0 is one pass.
+
+    photos: (B, 3, H, W) in [0, 1], on the device.
+    blend: (B, S) or (B, S, H, W).
+    depth: a number, or a map (1, 1, H, W).
+    carries: one for each level, the finest first; see `OnePass.paint`.
+
+    Returns (B, 3, H, W) in [0, 1], without photo's share of it.
+    """
+    carry = carries[0] if carries else None
+    if deepest(depth) <= 0:
+        return one_pass.paint(photos, blend, carry)
+    below = paint_scales(
+        one_pass,
+        halve(photos),
+        halve(blend) if blend.ndim == 4 else blend,
+        (halve(depth) if isinstance(depth, Tensor) else depth) - 1,
+        carries[1:] if carries else None,
+    )
+    start = double(below, *photos.shape[2:])
+    own, share = level_shares(depth)
+    source = start + own * (photos - start)
+    painted = source + share * (one_pass.paint(source, finer_blend(blend, share), carry) - source)
+    fused = painted + start - double(halve(painted), *photos.shape[2:])
+    return (fused + own * (painted - fused)).clamp(0, 1)
+
+
+def deepest(depth: float | Tensor) -> float:
+    return float(depth.max()) if isinstance(depth, Tensor) else depth
+
+
+def level_shares(depth: float | Tensor) -> tuple[float | Tensor, float | Tensor]:
+    """How much of what a level starts from is the photo, and how much of its result is its own painting."""
+    own = (1 - depth).clamp(0, 1) if isinstance(depth, Tensor) else min(1.0, max(0.0, 1 - depth))
+    return own, FINER + (1 - FINER) * own
+
+
+def finer_blend(blend: Tensor, share: float | Tensor) -> Tensor:
+    """`blend` (B, S) or (B, S, H, W) at the strength `share`, a number or a map (1, 1, H, W); the rest is photo's."""
+    if isinstance(share, Tensor) and blend.ndim == 2:
+        blend = blend[..., None, None]
+    weaker = blend * share
+    weaker[:, PHOTO] += 1 - (share[:, 0] if isinstance(share, Tensor) else share)
+    return weaker
+
+
+def halve(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C, ceil(H / 2), ceil(W / 2)): means of 2 x 2 pixels."""
+    return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
+
+
+def double(x: Tensor, height: int, width: int) -> Tensor:
+    """(B, C, h, w) -> (B, C, height, width), the upper left part of twice the size, by bicubic interpolation."""
+    return F.interpolate(x, scale_factor=2, mode="bicubic")[:, :, :height, :width]
