@@ -12,6 +12,7 @@ import io
 import re
 import struct
 from bisect import bisect_right
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -75,23 +76,24 @@ def open_container(source: BinaryIO) -> Container:
     """The picture in the binary, seekable `source`. Raises `ImageError`, without the file's name."""
     source.seek(0)
     head = source.read(32)
-    kinds = next(kinds for mark, kinds in MARKS if re.match(mark, head, re.DOTALL))
-    for kind in kinds:
-        pixels, info = source, {}
-        if kind == "PNG":
-            parts, info = read_png_chunks(source)
-            pixels = splice(source, parts)
-        elif kind == "JPEG":
-            parts, info = _read_jpeg_segments(source)
-            pixels = splice(source, parts)
-        try:
-            return Container(kind, open_as(kind, pixels), pixels, info)
-        except Exception:
-            if kind in BOXED and (opened := _open_without_exif(kind, source)) is not None:
-                return opened
-            if kind == kinds[-1]:
-                raise
-    raise ImageError(NOT_A_PICTURE)
+    *first, last = next(kinds for mark, kinds in MARKS if re.match(mark, head, re.DOTALL))
+    for kind in first:
+        with suppress(Exception):
+            return _open(kind, source)
+    return _open(last, source)
+
+
+def _open(kind: str, source: BinaryIO) -> Container:
+    if kind in ("PNG", "JPEG"):
+        parts, info = (read_png_chunks if kind == "PNG" else _read_jpeg_segments)(source)
+        pixels = splice(source, parts)
+        return Container(kind, open_as(kind, pixels), pixels, info)
+    try:
+        return Container(kind, open_as(kind, source), source)
+    except Exception:
+        if kind not in BOXED or (opened := _open_without_exif(kind, source)) is None:
+            raise
+        return opened
 
 
 def open_as(kind: str, stream: BinaryIO) -> ImageFile.ImageFile:
@@ -123,6 +125,12 @@ def _open_without_exif(kind: str, source: BinaryIO) -> Container | None:
         return None
 
 
+def ends_in_zeros(container: Container) -> bool:
+    """Whether the file was filled up with zeros, as an interrupted download may leave it."""
+    container.pixels.seek(-16, io.SEEK_END)
+    return container.pixels.read() == bytes(16)
+
+
 def with_end(container: Container, end: bytes) -> ImageFile.ImageFile:
     """The JPEG in `container` with `end` after what there is of it."""
     container.pixels.seek(0)
@@ -140,8 +148,11 @@ def _read_jpeg_segments(source: BinaryIO) -> tuple[list[bytes | tuple[int, int]]
         source.seek(at)
         head = source.read(4)
         marker, length = head[1:2], int.from_bytes(head[2:], "big")
-        if len(head) < 4 or head[:1] != b"\xff" or marker in (b"\xff", b"\xda") or not 0xC0 <= marker[0] <= 0xFE:
-            break
+        if head[:2] == b"\xff\xff":  # a marker may be padded
+            at += 1
+            continue
+        if len(head) < 4 or head[:1] != b"\xff" or not 0xC0 <= marker[0] <= 0xFE or 0xD0 <= marker[0] <= 0xDA:
+            break  # the pixels, or what only a decoder may judge
         if 0xE0 <= marker[0] <= 0xEF and marker[0] not in (0xE0, 0xEE) or marker == b"\xfe":
             _note_segment(info, marker, source.read(max(0, length - 2)))
         else:

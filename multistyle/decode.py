@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .containers import Container, open_container, with_end
+from .containers import Container, ends_in_zeros, open_container, with_end
 from .device import free_memory
 from .errors import ImageError
 from .metadata import Metadata, read_metadata
@@ -113,16 +113,21 @@ def _draft(opened: Image.Image, size: int | None) -> None:
 
 
 def _load(container: Container, size: int | None) -> Image.Image:
-    try:
+    """Decode the picture in `container`, be it a JPEG that lacks its end."""
+    if container.kind != "JPEG":
         container.opened.load()
         return container.opened
-    except OSError:
-        if container.kind != "JPEG":
-            raise
-        completed = _complete(container, size)
-        if completed is None:
-            raise
-        return completed
+    reason = "its end is missing"
+    if not ends_in_zeros(container):  # a decoder would take them for pixels
+        try:
+            container.opened.load()
+            return container.opened
+        except OSError as error:
+            reason = str(error)
+    completed = _complete(container, size)
+    if completed is None:
+        raise ImageError(f"is damaged and cannot be read ({reason})")
+    return completed
 
 
 def _complete(container: Container, size: int | None) -> Image.Image | None:

@@ -40,6 +40,9 @@ def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
         return ImageCms.profileToProfile(picture, lab, ImageCms.createProfile("sRGB"), outputMode="RGB")
     if picture.mode not in ("L", "RGB", "CMYK"):
         picture = picture.convert("RGB")
+    if profile and picture.mode == "L" and (curve := grey_curve(profile)) is not None:
+        steps = np.interp(np.arange(256) / 255, np.linspace(0, 1, ENTRIES), curve)  # littlecms is 10 levels off here
+        return picture.point((linear_to_srgb(steps) * 255).round().astype(int).tolist()).convert("RGB")
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
