@@ -19,7 +19,8 @@ from .profiles import described_profile, grey_curve, linear_to_srgb, to_srgb
 LARGE = 1 << 25  # pixels; a larger picture is decoded to bytes where it is to be resized anyway
 UNCHECKED = 1 << 24  # pixels; a picture up to this size is read without asking for the free memory
 PAINTING_BYTES = 40  # a pixel: the picture and the painting as bytes, and the features that strips keep of them
-DECODING_BYTES = 12  # a pixel: Pillow's picture, and the picture as bytes, each twice for a moment
+DECODING_BYTES = 12  # a pixel: Pillow's picture, twice where it is turned, and the picture as bytes
+BAND_PIXELS = 1 << 22  # that are converted at a time
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -151,7 +152,7 @@ def _same(one: Image.Image, other: Image.Image) -> bool:
 def _split_alpha(
     container: Container, opened: Image.Image, extents: tuple[int, int, int, int] | None
 ) -> tuple[Image.Image, Image.Image | None]:
-    """The picture without its transparency, and the transparency in mode L."""
+    """The picture, whose own transparency no longer counts, and its transparency in mode L."""
     trns, colour = container.info.get("trns"), container.info.get("colour")
     if trns and colour == 3:
         opened.info["transparency"] = trns[:256]
@@ -163,7 +164,7 @@ def _split_alpha(
     if opened.has_transparency_data:
         full = opened if opened.mode in ("LA", "RGBA") else opened.convert("RGBA")
         alpha = full.getchannel("A")
-        picture = full.getchannel("L") if full.mode == "LA" else full.convert("RGB")
+        picture = full.getchannel("L") if full.mode == "LA" else full  # whose transparency nobody looks at from here on
     if extents is not None and tuple(extents) != (0, 0, *opened.size):  # a GIF's frame that leaves a border
         inside = Image.new("L", opened.size, 0)
         inside.paste(Image.new("L", opened.size, 255) if alpha is None else alpha)
@@ -196,9 +197,12 @@ def _to_tensor(picture: Image.Image, info: dict, dtype: torch.dtype) -> Tensor:
     profile = _profile(info, picture)
     if picture.mode.startswith(("I", "F")):
         return _deep_to_tensor(np.asarray(picture), grey_curve(profile), dtype)[None].expand(3, -1, -1).contiguous()
-    picture = to_srgb(picture, profile)
-    image = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
-    return image if dtype == torch.uint8 else image.to(dtype).div_(255)
+    image = torch.empty(3, picture.height, picture.width, dtype=dtype)
+    rows = max(1, BAND_PIXELS // picture.width)
+    for top in range(0, picture.height, rows):
+        band = picture.crop((0, top, picture.width, min(picture.height, top + rows)))
+        image[:, top : top + rows] = torch.from_numpy(np.array(to_srgb(band, profile))).permute(2, 0, 1)
+    return image if dtype == torch.uint8 else image.div_(255)
 
 
 def _profile(info: dict, picture: Image.Image) -> bytes | None:

@@ -125,15 +125,19 @@ def _failures_named(name: str) -> Iterator[None]:
     try:
         yield
     except ImageError as error:
-        raise ImageError(f"{name} {error}") from error
+        raise ImageError(f"{name} {_one_line(error)}") from error
     except Image.DecompressionBombError as error:  # WebP and tiles of TIFF; other formats are not held to it
-        raise ImageError(f"{name} has more pixels than Pillow opens in this format ({error})") from error
+        raise ImageError(f"{name} has more pixels than Pillow opens in this format ({_one_line(error)})") from error
     except Exception as error:  # broken bytes make decoders raise almost anything
         if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocat" in str(error)):
             raise ImageError(f"{name} does not fit in the memory that is free; --size reads it smaller") from error
         if isinstance(error, OSError) and error.errno is not None:
             raise ImageError(f"cannot read {name}: {error.strerror or error}") from error
-        raise ImageError(f"{name} is damaged and cannot be read ({error})") from error
+        raise ImageError(f"{name} is damaged and cannot be read ({_one_line(error)})") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def lay_on_white(image: Tensor, alpha: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
             return ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
         except (ImageCms.PyCMSError, OSError, ValueError):
             pass
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def grey_curve(profile: bytes | None) -> np.ndarray | None:
