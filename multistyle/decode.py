@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -13,7 +15,7 @@ from torch import Tensor
 from .containers import Container, ends_in_zeros, open_container, with_end
 from .device import free_memory
 from .errors import ImageError
-from .metadata import Metadata, read_metadata
+from .metadata import ORIENTATION, Metadata, read_metadata
 from .profiles import described_profile, grey_curve, linear_to_srgb, to_srgb
 
 LARGE = 1 << 25  # pixels; a larger picture is decoded to bytes where it is to be resized anyway
@@ -60,17 +62,37 @@ def decode(source: BinaryIO, dtype: torch.dtype, size: int | None) -> Decoded:
     picture, alpha = _split_alpha(container, opened, extents)
     del opened
     container.opened = None
+    image, alpha = _to_tensors(picture, alpha, orientation, container.info, dtype)
+    return Decoded(image, alpha, metadata, (height, width))
+
+
+def decode_pil(picture: Image.Image) -> Decoded:
+    """A PIL image of any mode, opened by Pillow or made in memory, to float. Raises what Pillow raises."""
+    picture.load()
+    info = {key: picture.info[key] for key in ("gamma", "chromaticity") if key in picture.info}
+    container = Container("", picture, io.BytesIO(), info | ({"srgb": True} if "srgb" in picture.info else {}))
+    metadata, _ = read_metadata(container)
+    orientation = 1
+    with suppress(Exception):
+        orientation = picture.getexif().get(ORIENTATION, 1)
+    plain, alpha = _split_alpha(container, picture, None)
+    image, alpha = _to_tensors(plain, alpha, orientation, container.info, torch.float32)
+    return Decoded(image, alpha, metadata, tuple(image.shape[1:]))
+
+
+def _to_tensors(
+    picture: Image.Image, alpha: Image.Image | None, orientation: int, info: dict, dtype: torch.dtype
+) -> tuple[Tensor, Tensor | None]:
+    """The image, white where nothing is seen of it, and its transparency, as tensors, upright."""
     turn = TURNS.get(orientation)
     if turn is not None:
         picture, alpha = picture.transpose(turn), alpha and alpha.transpose(turn)
-    if alpha is not None and alpha.getextrema()[0] == 255:
-        alpha = None
-    image = _to_tensor(picture, container.info, dtype)
-    if alpha is not None:
-        alpha = torch.from_numpy(np.array(alpha))[None]
-        image.masked_fill_(alpha == 0, 255 if dtype == torch.uint8 else 1)
-        alpha = alpha.to(torch.float32).div_(255)
-    return Decoded(image, alpha, metadata, (height, width))
+    image = _to_tensor(picture, info, dtype)
+    if alpha is None or alpha.getextrema()[0] == 255:
+        return image, None
+    share = torch.from_numpy(np.array(alpha))[None]
+    image.masked_fill_(share == 0, 255 if dtype == torch.uint8 else 1)
+    return image, share.to(torch.float32).div_(255)
 
 
 def upright_size(container: Container, orientation: int) -> tuple[int, int]:
@@ -158,6 +180,8 @@ def _split_alpha(
         opened.info["transparency"] = trns[:256]
     elif trns and colour in (0, 2):
         return opened, _keyed_alpha(opened, trns, colour, container.info["depth"])
+    elif opened.mode.startswith("I;16") and isinstance(key := opened.info.get("transparency"), int):
+        return opened, _keyed_alpha(opened, key.to_bytes(2, "big"), 0, 16)
     picture, alpha = opened, None
     if opened.mode in ("La", "RGBa"):
         opened = opened.convert("LA" if opened.mode == "La" else "RGBA")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .color import luminance
 from .containers import open_container
-from .decode import decode, frame_count, upright_size
+from .decode import decode, decode_pil, frame_count, upright_size
 from .encode import FORMATS, encode
 from .errors import ImageError
 from .files import atomic_write, check_input, check_place
@@ -65,6 +65,16 @@ def read_picture(source: str | Path | BinaryIO, dtype: torch.dtype = torch.float
         if size is not None:
             picture = _resized(picture, fitted_size(*full, size))
         return picture._replace(image=as_dtype(picture.image, dtype))
+
+
+def from_pil(picture: Image.Image) -> Picture:
+    """A PIL image of any mode as a `Picture`: upright, sRGB, float32, with what it carries. Raises `ImageError`."""
+    try:
+        return Picture(*decode_pil(picture)[:3])
+    except ImageError as error:
+        raise ImageError(f"the PIL image {_one_line(error)}") from error
+    except Exception as error:  # one that is still to be decoded may be damaged in any way
+        raise ImageError(f"the PIL image cannot be converted ({_one_line(error)})") from error
 
 
 def read_mask(source: str | Path | BinaryIO) -> Tensor:
@@ -186,6 +196,22 @@ def check_image(image: Tensor) -> None:
         raise ImageError(f"{expected}; got values from {low:g} to {high:g}")
 
 
+def check_picture(picture: Picture) -> None:
+    """Raise `ImageError` unless the picture's image is (3, H, W), of bytes or as `check_image` wants it.
+
+    Its alpha, where it has one, is (1, H, W) in [0, 1].
+    """
+    image, alpha, _ = picture
+    if not (isinstance(image, Tensor) and image.dtype == torch.uint8):
+        check_image(image)
+    if image.ndim != 3 or len(image) != 3 or not image.numel():
+        raise ImageError(f"one picture has the shape (3, H, W), not {tuple(image.shape)}")
+    if alpha is not None:
+        if alpha.shape != (1, *image.shape[1:]):
+            raise ImageError(f"alpha has the shape (1, H, W) of its image, not {tuple(alpha.shape)}")
+        check_image(alpha.expand(3, -1, -1))
+
+
 def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
     """Raise `ImageError` unless a picture can be written at `path`: a known suffix in a folder that is there.
 
@@ -208,32 +234,19 @@ def write_picture(path: str | Path, picture: Picture, keep_metadata: bool = True
     """
     path = Path(path)
     check_output(path)
-    image, alpha, metadata = picture
-    image = _bytes_of(image)
-    if alpha is not None:
-        if alpha.shape != (1, *image.shape[1:]):
-            raise ImageError(f"alpha has shape (1, H, W) like its image; got {tuple(alpha.shape)}")
-        check_image(alpha.expand(3, -1, -1))
-        alpha = as_dtype(alpha.detach().cpu().float(), torch.uint8)
+    check_picture(picture)
+    image, alpha = (None if part is None else _bytes_of(part) for part in picture[:2])
     try:
-        encoded = encode(path.suffix.lower(), image, alpha, metadata if keep_metadata else None)
+        encoded = encode(path.suffix.lower(), image, alpha, picture.metadata if keep_metadata else None)
     except (OSError, ValueError) as error:
         raise ImageError(f"cannot write {path}: {error}") from error
     with atomic_write(path, ImageError) as temporary:
         temporary.write_bytes(encoded.getbuffer())  # not by Pillow itself, which can miss that a disk became full
 
 
-def _bytes_of(image: Tensor) -> Tensor:
-    """One image, checked, as bytes on the CPU."""
-    if isinstance(image, Tensor) and image.dtype == torch.uint8:
-        if image.ndim not in (3, 4) or image.shape[-3] != 3 or image.numel() == 0:
-            raise ImageError(f"an image of bytes is (3, H, W); got shape {tuple(image.shape)}")
-    else:
-        check_image(image)
-    if image.ndim != 3:
-        raise ImageError(f"one picture a file: expected shape (3, H, W), got {tuple(image.shape)}")
-    image = image.detach().cpu()
-    return as_dtype(image.float() if image.is_floating_point() else image, torch.uint8)
+def _bytes_of(part: Tensor) -> Tensor:
+    part = part.detach().cpu()
+    return as_dtype(part.float() if part.is_floating_point() else part, torch.uint8)
 
 
 def write_image(path: str | Path, image: Tensor, alpha: Tensor | None = None) -> None:

@@ -9,13 +9,13 @@ import torch
 from PIL import Image, ImageCms
 
 from multistyle import decode
-
 from multistyle.errors import ImageError
 from multistyle.image import (
     Picture,
     check_image,
     check_output,
     frames,
+    from_pil,
     picture_size,
     read_image,
     read_mask,
@@ -348,13 +348,36 @@ def test_what_is_no_image_tensor_is_named(wrong, message):
 @pytest.mark.parametrize(
     "picture, message",
     [
-        (Picture(torch.zeros(4, 4, 3, dtype=torch.uint8)), "image of bytes is"),
-        (Picture(torch.zeros(3, 4, 4), torch.zeros(4, 4)), "alpha has shape"),
+        (Picture(torch.zeros(4, 4, 3, dtype=torch.uint8)), "one picture has the shape"),
+        (Picture(torch.zeros(3, 4, 4), torch.zeros(4, 4)), "alpha has the shape"),
         (Picture(torch.zeros(3, 4, 4), torch.full((1, 4, 4), 255.0)), "values from 255"),
-        (Picture(torch.zeros(1, 3, 4, 4)), "one picture a file"),
+        (Picture(torch.zeros(1, 3, 4, 4)), "one picture has the shape"),
     ],
 )
 def test_what_is_no_picture_is_not_written(tmp_path, picture, message):
     with pytest.raises(ImageError, match=message):
         write_picture(tmp_path / "a.png", picture)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pil_image_is_read_as_its_file_is(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Cam"
+    rgba = Image.new("RGBA", (6, 4), (255, 0, 0, 128))
+    rgba.putpixel((0, 0), (0, 255, 0, 0))
+    grey = Image.fromarray(np.arange(24, dtype=np.uint16).reshape(4, 6) * 2000)
+    for picture, options in (
+        (rgba, {}),
+        (rgba.quantize(), {}),
+        (rgba.convert("LA"), {}),
+        (grey, {"transparency": 4000}),
+    ):
+        picture.save(tmp_path / "a.png", exif=exif, **options)
+        expected = read_picture(tmp_path / "a.png")
+        with Image.open(tmp_path / "a.png") as opened:
+            image, alpha, metadata = from_pil(opened)
+        assert torch.equal(image, expected.image) and torch.equal(alpha, expected.alpha)
+        assert image.shape == (3, 6, 4) and metadata.exif == expected.metadata.exif
+    assert from_pil(Image.new("RGB", (2, 2))).metadata is None
+    with pytest.raises(ImageError, match="PIL image has values"):
+        from_pil(Image.new("F", (2, 2), 255.0))
