@@ -17,6 +17,7 @@ from .device import free_memory
 from .errors import ImageError
 from .metadata import ORIENTATION, Metadata, read_metadata
 from .profiles import described_profile, grey_curve, linear_to_srgb, to_srgb
+from .transparency import split_alpha
 
 LARGE = 1 << 25  # pixels; a larger picture is decoded to bytes where it is to be resized anyway
 UNCHECKED = 1 << 24  # pixels; a picture up to this size is read without asking for the free memory
@@ -59,7 +60,7 @@ def decode(source: BinaryIO, dtype: torch.dtype, size: int | None) -> Decoded:
     opened = _load(container, size)
     if size is not None and math.prod(opened.size) > LARGE:
         dtype = torch.uint8
-    picture, alpha = _split_alpha(container, opened, extents)
+    picture, alpha = split_alpha(container, opened, extents)
     del opened
     container.opened = None
     image, alpha = _to_tensors(picture, alpha, orientation, container.info, dtype)
@@ -75,7 +76,7 @@ def decode_pil(picture: Image.Image) -> Decoded:
     orientation = 1
     with suppress(Exception):
         orientation = picture.getexif().get(ORIENTATION, 1)
-    plain, alpha = _split_alpha(container, picture, None)
+    plain, alpha = split_alpha(container, picture, None)
     image, alpha = _to_tensors(plain, alpha, orientation, container.info, torch.float32)
     return Decoded(image, alpha, metadata, tuple(image.shape[1:]))
 
@@ -169,47 +170,6 @@ def _complete(container: Container, size: int | None) -> Image.Image | None:
 
 def _same(one: Image.Image, other: Image.Image) -> bool:
     return all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(one.split(), other.split(), strict=True))
-
-
-def _split_alpha(
-    container: Container, opened: Image.Image, extents: tuple[int, int, int, int] | None
-) -> tuple[Image.Image, Image.Image | None]:
-    """The picture, whose own transparency no longer counts, and its transparency in mode L."""
-    trns, colour = container.info.get("trns"), container.info.get("colour")
-    if trns and colour == 3:
-        opened.info["transparency"] = trns[:256]
-    elif trns and colour in (0, 2):
-        return opened, _keyed_alpha(opened, trns, colour, container.info["depth"])
-    elif opened.mode.startswith("I;16") and isinstance(key := opened.info.get("transparency"), int):
-        return opened, _keyed_alpha(opened, key.to_bytes(2, "big"), 0, 16)
-    picture, alpha = opened, None
-    if opened.mode in ("La", "RGBa"):
-        opened = opened.convert("LA" if opened.mode == "La" else "RGBA")
-    if opened.has_transparency_data:
-        full = opened if opened.mode in ("LA", "RGBA") else opened.convert("RGBA")
-        alpha = full.getchannel("A")
-        picture = full.getchannel("L") if full.mode == "LA" else full  # whose transparency nobody looks at from here on
-    if extents is not None and tuple(extents) != (0, 0, *opened.size):  # a GIF's frame that leaves a border
-        inside = Image.new("L", opened.size, 0)
-        inside.paste(Image.new("L", opened.size, 255) if alpha is None else alpha)
-        alpha = Image.new("L", opened.size, 0)
-        alpha.paste(inside.crop(extents), extents)
-    return picture, alpha
-
-
-def _keyed_alpha(opened: Image.Image, trns: bytes, colour: int, depth: int) -> Image.Image | None:
-    """Where a PNG's pixels are not of the one colour that `trns` makes transparent; Pillow has 16-bit RGB as bytes."""
-    if len(trns) < (2 if colour == 0 else 6):
-        return None
-    keys = [int.from_bytes(trns[at : at + 2], "big") for at in range(0, 2 if colour == 0 else 6, 2)]
-    if colour == 0 and depth < 16:
-        keys = [keys[0] * 255 // (2**depth - 1)]
-        opened = opened.convert("L")
-    elif depth == 16 and colour == 2:
-        keys = [key >> 8 for key in keys]
-    pixels = np.asarray(opened)
-    same = pixels == keys[0] if colour == 0 else (pixels == np.array(keys, np.uint8 if max(keys) < 256 else int)).all(2)
-    return Image.fromarray(np.where(same, 0, 255).astype(np.uint8))
 
 
 def _to_tensor(picture: Image.Image, info: dict, dtype: torch.dtype) -> Tensor:

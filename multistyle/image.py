@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .color import luminance
 from .containers import open_container
 from .decode import decode, decode_pil, frame_count, upright_size
 from .encode import FORMATS, encode
@@ -20,11 +19,10 @@ from .errors import ImageError
 from .files import atomic_write, check_input, check_place
 from .metadata import Metadata, read_metadata
 from .resize import as_dtype, check_size, fitted_size, interpolate, interpolate_straight
+from .transparency import mask_of
 
 WRITABLE = set(FORMATS)  # suffixes
 HEIF = {".heic", ".heif", ".hif"}
-GREY = 0.1  # difference between the channels of a pixel that is taken for grey
-ONE_COLOUR = 0.05  # difference in luminance between pixels that are taken for one colour
 
 
 class Picture(NamedTuple):
@@ -89,16 +87,7 @@ def read_mask(source: str | Path | BinaryIO) -> Tensor:
     Pixels of which less than a tenth is visible, and 1 % of the others, are not looked at.
     """
     image, alpha, _ = read_picture(source)
-    if alpha is None:
-        return luminance(image)
-    visible = image[:, alpha[0] >= 0.1]
-    if visible.shape[1] == 0:
-        return alpha[0]
-    coloured = (visible.amax(0) - visible.amin(0) > GREY).float().mean() > 0.01
-    shades = luminance(visible[:, None])[0].sort().values
-    cut = len(shades) // 100
-    one = shades[-1 - cut] - shades[cut] < ONE_COLOUR
-    return alpha[0] if coloured or one else luminance(image) * alpha[0]
+    return mask_of(image, alpha)
 
 
 def picture_size(path: str | Path) -> tuple[int, int]:

@@ -14,9 +14,9 @@ FILES = sorted(path for folder in ("multistyle", "train", "benchmarks") for path
 # Each module of multistyle may import those on lines above its own.
 ROAD = [
     {"errors"},
-    {"network", "files", "messages", "device", "color", "png_chunks", "profiles", "resize"},
+    {"network", "files", "messages", "device", "color", "png_chunks", "jpeg_segments", "profiles", "resize"},
     {"containers", "video.reader", "video.motion"},
-    {"metadata"},
+    {"metadata", "transparency"},
     {"decode", "encode"},
     {"image", "blend", "video.writer"},
     {"weights", "mix_record", "strip_painter", "fast_network"},
@@ -42,6 +42,7 @@ ONLY_IN = {
         "multistyle/profiles.py",
         "multistyle/sequence.py",
         "multistyle/sheet.py",
+        "multistyle/transparency.py",
     },
     "safetensors": {"multistyle/weights.py", "train/losses/loss_network.py"},
     "typer": {"multistyle/cli/*", "train/__main__.py", "train/style_commands.py", "benchmarks/*"},
