@@ -47,7 +47,7 @@ def _from_array(array: np.ndarray) -> Picture:
     alpha = whole[3:].float().div(255 if whole.dtype == torch.uint8 else 1)
     if not bool(((alpha >= 0) & (alpha <= 1)).all()):
         raise ImageError("the fourth channel of an image array is its opacity, in [0, 1]")
-    return Picture(image, alpha)
+    return Picture(image.masked_fill(alpha == 0, 255 if image.dtype == torch.uint8 else 1), alpha)
 
 
 def _checked(image: Tensor) -> Tensor:

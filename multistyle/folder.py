@@ -20,7 +20,7 @@ from torch import Tensor
 from .blend import mix_text
 from .errors import MultistyleError
 from .files import remove_stale
-from .image import HEIF, WRITABLE, Picture, write_image
+from .image import HEIF, WRITABLE, Picture, write_picture
 from .mix_record import BlendRecord, draw_mix
 from .painting import PaintOptions, load_picture, paint_batch
 from .stylizer import Stylizer
@@ -211,7 +211,7 @@ def _write(reading: _Reading, painted: Tensor | MultistyleError) -> None:
     if isinstance(painted, MultistyleError):
         raise MultistyleError(f"cannot paint {reading.job.photo}: {painted}")
     _make_folder(reading.job.target.parent)
-    write_image(reading.job.target, painted.cpu(), reading.picture.result().alpha)
+    write_picture(reading.job.target, reading.picture.result()._replace(image=painted.cpu()))
 
 
 def _outcome(job: Job, future: Future) -> Outcome:

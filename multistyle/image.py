@@ -1,39 +1,40 @@
-"""Image files <-> image tensors: upright, sRGB, float32 in [0, 1], shape (3, H, W)."""
+"""Image files <-> image tensors: upright, sRGB, float32 in [0, 1] or bytes, shape (3, H, W)."""
 
 from __future__ import annotations
 
-import importlib
 import io
-import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from .containers import open_container
+from .decode import decode, decode_pil, frame_count, upright_size
+from .encode import FORMATS, encode
 from .errors import ImageError
-from .files import atomic_write, check_place
+from .files import atomic_write, check_input, check_place
+from .metadata import Metadata, read_metadata
+from .resize import as_dtype, check_size, fitted_size, interpolate, interpolate_straight
+from .transparency import mask_of
 
-WITH_ALPHA = {".png", ".webp", ".tif", ".tiff", ".avif"}  # formats written here that can hold transparency
-WRITABLE = WITH_ALPHA | {".jpg", ".jpeg", ".bmp", ".ppm"}
+WRITABLE = set(FORMATS)  # suffixes
 HEIF = {".heic", ".heif", ".hif"}
-SAVE_OPTIONS = {  # nearly lossless: strokes are high frequencies, and chroma subsampling smears them
-    ".jpg": {"quality": 95, "subsampling": 0},
-    ".jpeg": {"quality": 95, "subsampling": 0},
-    ".webp": {"quality": 95},
-    ".avif": {"quality": 90, "subsampling": "4:4:4"},
-}
 
 
 class Picture(NamedTuple):
-    """image: (3, H, W), transparent parts laid on white; alpha: (1, H, W) in [0, 1], None for an opaque picture."""
+    """A picture and what it carries.
+
+    image: (3, H, W), float32 in [0, 1] or bytes, straight colours (not premultiplied), white where alpha is 0; alpha:
+    (1, H, W), float32 in [0, 1], None for an opaque picture; metadata: None where there is nothing to keep.
+    """
 
     image: Tensor
-    alpha: Tensor | None
+    alpha: Tensor | None = None
+    metadata: Metadata | None = None
 
 
 def read_image(source: str | Path | BinaryIO) -> Tensor:
@@ -41,112 +42,101 @@ def read_image(source: str | Path | BinaryIO) -> Tensor:
 
     Transparent parts are laid on white; `read_picture` gives the transparency too. Raises `ImageError`.
     """
-    return read_picture(source).image
+    picture = read_picture(source)
+    return picture.image if picture.alpha is None else lay_on_white(picture.image, picture.alpha)
 
 
-def read_picture(source: str | Path | BinaryIO, dtype: torch.dtype = torch.float32) -> Picture:
-    """As `read_image`, with the transparency kept beside it. Of an animation, the first frame. Raises `ImageError`.
+def read_picture(source: str | Path | BinaryIO, dtype: torch.dtype = torch.float32, size: int | None = None) -> Picture:
+    """The picture in `source` with its transparency and metadata; of an animation, the first frame.
 
-    dtype: torch.float32, or torch.uint8 for the image as bytes (alpha stays float), a quarter of the memory.
+    source: a path, or a binary file, which is left open; dtype: torch.float32, or torch.uint8 for the image as bytes
+    (alpha stays float), a quarter of the memory; size: the longer side wanted in px, None as it is. Integer pictures of
+    more than 8 bits are taken as 16 bits, float ones as [0, 1].
+
+    Raises `ImageError` for a file that is no picture or is damaged, for values that are not finite or out of that
+    range, and for a picture that is too large for the memory that is free.
     """
-    name = str(source) if isinstance(source, (str, Path)) else getattr(source, "name", "the picture")
-    if isinstance(source, (str, Path)):
-        source = _open(Path(source))
-    with source, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are nothing a user could act on
-        try:
-            with Image.open(source) as opened:
-                return _decode(opened, dtype)
-        except Image.DecompressionBombError as error:
-            raise ImageError(f"{name} has more pixels than are safe to open ({error})") from error
-        except UnidentifiedImageError as error:
-            raise ImageError(f"{name} is not a picture, or of a format unknown here") from error
-        except Exception as error:  # broken bytes make decoders raise almost anything
-            raise ImageError(f"{name} is damaged and cannot be read ({error})") from error
-
-
-def _open(path: Path) -> BinaryIO:
-    if path.suffix.lower() in HEIF:
-        try:
-            importlib.import_module("pillow_heif").register_heif_opener()
-        except ImportError as error:
-            raise ImageError(f"{path} needs a plug-in to be read: pip install pillow-heif") from error
-    try:
-        if path.stat().st_size == 0:
-            raise ImageError(f"{path} is empty")
-        return path.open("rb")
-    except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror}") from error
+    check_size(size)
+    with _reading(source) as file:
+        image, alpha, metadata, full = decode(file, dtype, size)
+        picture = Picture(image, alpha, metadata)
+        if size is not None:
+            picture = _resized(picture, fitted_size(*full, size))
+        return picture._replace(image=as_dtype(picture.image, dtype))
 
 
 def from_pil(picture: Image.Image) -> Picture:
-    """A PIL image of any mode as a `Picture`: upright, sRGB, float32. Raises `ImageError`."""
+    """A PIL image of any mode as a `Picture`: upright, sRGB, float32, with what it carries. Raises `ImageError`."""
     try:
-        return _decode(picture, torch.float32)
-    except (OSError, ValueError) as error:
-        raise ImageError(f"the PIL image cannot be converted ({error})") from error
+        return Picture(*decode_pil(picture)[:3])
+    except ImageError as error:
+        raise ImageError(f"the PIL image {_one_line(error)}") from error
+    except Exception as error:  # one that is still to be decoded may be damaged in any way
+        raise ImageError(f"the PIL image cannot be converted ({_one_line(error)})") from error
 
 
-def _decode(opened: Image.Image, dtype: torch.dtype) -> Picture:
-    profile = opened.info.get("icc_profile")
-    picture = ImageOps.exif_transpose(opened)
-    alpha = None
-    if picture.has_transparency_data:
-        alpha = _to_tensor(picture.convert("RGBA").getchannel("A"), torch.float32)
-        picture = picture.convert("L" if picture.mode in ("LA", "La") else "RGB")
-    if picture.mode.startswith(("I", "F")):
-        image = _to_tensor(picture, dtype).expand(3, -1, -1).contiguous()
-    else:
-        image = _to_tensor(_to_srgb(picture, profile), dtype)
-    if alpha is None or bool((alpha == 1).all()):
-        return Picture(image, None)
-    return Picture(_as(lay_on_white(_as(image, torch.float32), alpha), dtype), alpha)
+def read_mask(source: str | Path | BinaryIO) -> Tensor:
+    """A region's mask (H, W) in [0, 1]; 1 is in. Raises `ImageError`.
 
+    Of an opaque picture, its luminance: white is in. Of a picture with transparency:
 
-def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    if picture.mode not in ("L", "RGB", "CMYK"):
-        picture = picture.convert("RGB")
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            return ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError, ValueError):
-            pass  # a broken profile, or one for other channels than the picture's: viewers ignore it too
-    return picture.convert("RGB")
+    - where what is visible of it is grey in more than one shade, luminance times alpha: it is itself a mask;
+    - otherwise alpha, the only information there is: what is visible is in, be it a brush's one colour, black too, or
+      a subject in many colours that was cut out.
 
-
-def _to_tensor(picture: Image.Image, dtype: torch.dtype) -> Tensor:
-    """(C, H, W), float32 in [0, 1] or bytes; integer modes "I" are taken as 16 bits, float ones as [0, 1] already."""
-    if picture.mode in ("L", "RGB"):
-        tensor = torch.from_numpy(np.array(picture))
-    else:
-        full = 1.0 if picture.mode == "F" else 65535.0
-        tensor = torch.from_numpy(np.array(picture, dtype=np.float32)).div_(full).clamp_(0, 1)
-    return _as(tensor[None] if tensor.ndim == 2 else tensor.permute(2, 0, 1).contiguous(), dtype)
-
-
-def _as(image: Tensor, dtype: torch.dtype) -> Tensor:
-    """`image` as bytes (uint8) or as float32 in [0, 1], whichever of the two it is now."""
-    if image.dtype == dtype:
-        return image
-    return (image * 255).round().to(dtype) if dtype == torch.uint8 else image.to(dtype).div_(255)
+    Pixels of which less than a tenth is visible, and 1 % of the others, are not looked at.
+    """
+    image, alpha, _ = read_picture(source)
+    return mask_of(image, alpha)
 
 
 def picture_size(path: str | Path) -> tuple[int, int]:
     """Height and width in px, upright, of the picture at `path`, without decoding it. Raises `ImageError`."""
-    with _open(Path(path)) as source, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(source) as opened:
-                turned = opened.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-                return (opened.width, opened.height) if turned else (opened.height, opened.width)
-        except Exception as error:
-            raise ImageError(f"{path} is not a picture that can be read ({error})") from error
+    with _reading(path) as file:
+        container = open_container(file)
+        return upright_size(container, read_metadata(container)[1])
 
 
-def read_mask(source: str | Path) -> Tensor:
-    """A region's mask (h, w) in [0, 1]: the mean of the picture's channels; white is in. Raises `ImageError`."""
-    return read_image(source).mean(0)
+def frames(path: str | Path) -> int:
+    """How many frames the animation at `path` has (GIF, WebP, PNG, AVIF); 1 for a still. Raises `ImageError`."""
+    with _reading(path) as file:
+        return frame_count(open_container(file))
+
+
+@contextmanager
+def _reading(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
+    """`source` as a seekable file; whatever is raised while it is read becomes an `ImageError` with its name."""
+    named = isinstance(source, (str, Path))
+    if named:
+        check_input(source, ImageError)
+    with _failures_named(str(source if named else getattr(source, "name", "the picture"))), ExitStack() as opened:
+        if named:
+            file = opened.enter_context(Path(source).open("rb"))
+        else:
+            file = source if source.seekable() else io.BytesIO(source.read())
+        if not file.seek(0, io.SEEK_END):
+            raise ImageError("is empty")
+        yield file
+
+
+@contextmanager
+def _failures_named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ImageError as error:
+        raise ImageError(f"{name} {_one_line(error)}") from error
+    except Image.DecompressionBombError as error:  # WebP and tiles of TIFF; other formats are not held to it
+        raise ImageError(f"{name} has more pixels than Pillow opens in this format ({_one_line(error)})") from error
+    except Exception as error:  # broken bytes make decoders raise almost anything
+        if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocat" in str(error)):
+            raise ImageError(f"{name} does not fit in the memory that is free; --size reads it smaller") from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ImageError(f"cannot read {name}: {error.strerror or error}") from error
+        raise ImageError(f"{name} is damaged and cannot be read ({_one_line(error)})") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def lay_on_white(image: Tensor, alpha: Tensor) -> Tensor:
@@ -161,15 +151,26 @@ def resize_image(image: Tensor, size: int) -> Tensor:
 
     Raises `ImageError` where size is below 1.
     """
-    if size < 1:
-        raise ImageError(f"a size is at least 1 pixel, not {size}")
-    height, width = image.shape[1:]
-    scale = size / max(height, width)
-    if scale == 1:
-        return image
-    shape = (max(1, round(height * scale)), max(1, round(width * scale)))
-    resized = F.interpolate(image[None], shape, mode="bicubic", antialias=True)[0]
-    return resized if image.dtype == torch.uint8 else resized.clamp(0, 1)
+    check_size(size)
+    return interpolate(image, fitted_size(*image.shape[1:], size))
+
+
+def resize_picture(picture: Picture, size: int) -> Picture:
+    """`picture` with its longer side made `size` px, as `resize_image`; the colours of what is transparent stay out.
+
+    Raises `ImageError` where size is below 1.
+    """
+    check_size(size)
+    return _resized(picture, fitted_size(*picture.image.shape[1:], size))
+
+
+def _resized(picture: Picture, shape: tuple[int, int]) -> Picture:
+    image, alpha, metadata = picture
+    if image.shape[1:] == shape:
+        return picture
+    if alpha is None:
+        return Picture(interpolate(image, shape), None, metadata)
+    return Picture(*interpolate_straight(image, alpha, shape), metadata)
 
 
 def check_image(image: Tensor) -> None:
@@ -185,15 +186,26 @@ def check_image(image: Tensor) -> None:
 
 
 def check_picture(picture: Picture) -> None:
-    """Raise `ImageError` unless the picture's image is (3, H, W), bytes or as `check_image` wants it."""
-    if not (isinstance(picture.image, Tensor) and picture.image.dtype == torch.uint8):
-        check_image(picture.image)
-    if picture.image.ndim != 3 or len(picture.image) != 3 or not picture.image.numel():
-        raise ImageError(f"one picture has the shape (3, H, W), not {tuple(picture.image.shape)}")
+    """Raise `ImageError` unless the picture's image is (3, H, W), of bytes or as `check_image` wants it.
+
+    Its alpha, where it has one, is (1, H, W) in [0, 1].
+    """
+    image, alpha, _ = picture
+    if not (isinstance(image, Tensor) and image.dtype == torch.uint8):
+        check_image(image)
+    if image.ndim != 3 or len(image) != 3 or not image.numel():
+        raise ImageError(f"one picture has the shape (3, H, W), not {tuple(image.shape)}")
+    if alpha is not None:
+        if alpha.shape != (1, *image.shape[1:]):
+            raise ImageError(f"alpha has the shape (1, H, W) of its image, not {tuple(alpha.shape)}")
+        check_image(alpha.expand(3, -1, -1))
 
 
 def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
-    """Raise `ImageError` unless a picture can be written at `path`: a known suffix, in a folder, none of the inputs."""
+    """Raise `ImageError` unless a picture can be written at `path`: a known suffix in a folder that is there.
+
+    inputs: files and folders that are read, and so are never replaced.
+    """
     path = Path(path)
     if path.suffix.lower() not in WRITABLE:
         known = ", ".join(sorted(WRITABLE))
@@ -201,28 +213,34 @@ def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
     check_place(path, ImageError, inputs)
 
 
-def write_image(path: str | Path, image: Tensor, alpha: Tensor | None = None) -> None:
-    """Write `image`, (3, H, W), float in [0, 1] or bytes, sRGB, as 8 bits a channel in the format of the suffix.
+def write_picture(path: str | Path, picture: Picture, keep_metadata: bool = True) -> None:
+    """Write `picture` as 8 bits a channel in the format of the suffix: JPEG, PNG, WebP, TIFF, AVIF, BMP or PPM.
 
-    alpha: (1, H, W) in [0, 1], kept where the format can hold it, otherwise the picture is laid on white. JPEG is
-    written at quality 95 without chroma subsampling. The file appears complete or not at all. Raises `ImageError`.
+    Transparency is kept where the format can hold it, otherwise the picture is laid on white. JPEG is written at
+    quality 95 without chroma subsampling, WebP with transparency without loss. The file appears complete or not at all.
+
+    keep_metadata: write what the picture carries, as far as the format can hold it. Raises `ImageError`.
     """
     path = Path(path)
     check_output(path)
-    if image.dtype != torch.uint8:
-        check_image(image)
-    if image.ndim != 3:
-        raise ImageError(f"one picture a file: expected shape (3, H, W), got {tuple(image.shape)}")
-    image = image.detach().cpu()
-    if alpha is not None:
-        image = _as(image, torch.float32)
-        image = torch.cat([image, alpha]) if path.suffix.lower() in WITH_ALPHA else lay_on_white(image, alpha)
-    array = _as(image.float() if image.is_floating_point() else image, torch.uint8).permute(1, 2, 0).numpy()
-    format = Image.registered_extensions()[path.suffix.lower()]
-    encoded = io.BytesIO()  # not the file itself: Pillow can miss that a disk became full
+    check_picture(picture)
+    image, alpha = (None if part is None else _bytes_of(part) for part in picture[:2])
     try:
-        Image.fromarray(np.ascontiguousarray(array)).save(encoded, format, **SAVE_OPTIONS.get(path.suffix.lower(), {}))
+        encoded = encode(path.suffix.lower(), image, alpha, picture.metadata if keep_metadata else None)
     except (OSError, ValueError) as error:
         raise ImageError(f"cannot write {path}: {error}") from error
     with atomic_write(path, ImageError) as temporary:
-        temporary.write_bytes(encoded.getbuffer())
+        temporary.write_bytes(encoded.getbuffer())  # not by Pillow itself, which can miss that a disk became full
+
+
+def _bytes_of(part: Tensor) -> Tensor:
+    part = part.detach().cpu()
+    return as_dtype(part.float() if part.is_floating_point() else part, torch.uint8)
+
+
+def write_image(path: str | Path, image: Tensor, alpha: Tensor | None = None) -> None:
+    """Write `image`, (3, H, W), float in [0, 1] or bytes, sRGB, straight colours, as `write_picture` does.
+
+    alpha: (1, H, W) in [0, 1]. Raises `ImageError`.
+    """
+    write_picture(path, Picture(image, alpha))

@@ -14,7 +14,7 @@ from torch import Tensor
 from .blend import Blend, Regions
 from .color import keep_colors
 from .errors import BlendError, MultistyleError
-from .image import Picture, picture_size, read_picture, resize_image
+from .image import Picture, picture_size, read_picture, resize_picture
 from .messages import Progress, no_progress
 from .one_pass import OnePass
 from .strips import SIDE, SMALLEST, needs_strips, paint_strips
@@ -86,7 +86,7 @@ def paint_picture(
     Raises `MultistyleError` for options that do not fit the model or the picture.
     """
     blend = options.resolve(one_pass)
-    image, alpha = _resized(picture, options.size)
+    image, alpha, metadata = picture if options.size is None else resize_picture(picture, options.size)
     strips = options.needs_strips(one_pass, *image.shape[1:])
     if strips:
         side = SIDE if options.strips in ("auto", "off") else int(options.strips)
@@ -95,11 +95,7 @@ def paint_picture(
         painted = _in_one_pass(one_pass, image, blend)
     if options.keep_colors:
         _keep_colors_by_rows(painted, image)
-    return Painted(Picture(painted, alpha), strips)
-
-
-def _resized(picture: Picture, size: int | None) -> Picture:
-    return picture if size is None else Picture(*(None if p is None else resize_image(p, size) for p in picture))
+    return Painted(Picture(painted, alpha, metadata), strips)
 
 
 def _in_one_pass(one_pass: OnePass, image: Tensor, blend: Tensor | Regions) -> Tensor:
@@ -137,8 +133,7 @@ def _as_float(image: Tensor) -> Tensor:
 def load_picture(source: str | Path, options: PaintOptions) -> Picture:
     """The picture in the file `source` in the size asked for, as bytes where it is large. Raises `ImageError`."""
     large = options.size is None and math.prod(picture_size(source)) > LARGE
-    picture = read_picture(source, torch.uint8 if large else torch.float32)
-    return _resized(picture, options.size)
+    return read_picture(source, torch.uint8 if large else torch.float32, options.size)
 
 
 @torch.inference_mode()

@@ -14,7 +14,7 @@ from .blend import Blend
 from .cartridge import import_files
 from .device import choose_device, choose_precision
 from .errors import MultistyleError
-from .image import Picture, write_image
+from .image import Picture, write_picture
 from .messages import Progress, no_progress
 from .one_pass import OnePass
 from .painting import Painted, PaintOptions, load_picture, paint_picture
@@ -139,5 +139,5 @@ def paint_file(
     Raises `MultistyleError` for a file that cannot be read or written, and as `Stylizer.paint_picture` does.
     """
     painted = stylizer.paint_picture(load_picture(source, options), options, progress)
-    write_image(target, *painted.picture)
+    write_picture(target, painted.picture)
     return painted

@@ -14,8 +14,11 @@ FILES = sorted(path for folder in ("multistyle", "train", "benchmarks") for path
 # Each module of multistyle may import those on lines above its own.
 ROAD = [
     {"errors"},
-    {"network", "files", "messages", "device", "video.reader", "video.motion"},
-    {"image", "blend", "color", "video.writer", "tensor_file"},
+    {"network", "files", "messages", "device", "color", "png_chunks", "jpeg_segments", "profiles", "resize"},
+    {"containers", "video.reader", "video.motion", "tensor_file"},
+    {"metadata", "transparency"},
+    {"decode", "encode"},
+    {"image", "blend", "video.writer"},
     {"weights", "mix_record", "strip_painter", "fast_network"},
     {"cartridge"},
     {"one_pass"},
@@ -29,7 +32,18 @@ ROAD = [
     {"__main__", "__init__"},
 ]
 ONLY_IN = {
-    "PIL": {"multistyle/image.py", "multistyle/adapters.py", "multistyle/sequence.py", "multistyle/sheet.py"},
+    "PIL": {
+        "multistyle/adapters.py",
+        "multistyle/containers.py",
+        "multistyle/decode.py",
+        "multistyle/encode.py",
+        "multistyle/image.py",
+        "multistyle/metadata.py",
+        "multistyle/profiles.py",
+        "multistyle/sequence.py",
+        "multistyle/sheet.py",
+        "multistyle/transparency.py",
+    },
     "safetensors": {"multistyle/tensor_file.py", "train/losses/loss_network.py"},
     "typer": {"multistyle/cli/*", "train/__main__.py", "train/style_commands.py", "benchmarks/*"},
     "torchvision": {"train/losses/loss_network.py"},

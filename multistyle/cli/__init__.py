@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import typer
 
 from .export import export
@@ -24,4 +26,5 @@ def multistyle() -> None:
 
 def main() -> None:
     """Run the command. (Typer ends it with exit code 130 on an interrupt.)"""
+    warnings.filterwarnings("ignore", module="PIL")  # remarks on odd metadata, about which a user can do nothing
     app(prog_name="multistyle")

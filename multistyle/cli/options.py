@@ -50,7 +50,7 @@ class LookOptions:
     strength: Annotated[float, typer.Option(help="0: the photo as it is; 1: the full effect.")] = 1.0
     region: Annotated[
         list[str] | None,
-        typer.Option(metavar="MASK=MIX", help="Paint in MIX where the picture MASK is white; repeatable."),
+        typer.Option(metavar="MASK=MIX", help="Paint in MIX where the picture MASK is white, or opaque; repeatable."),
     ] = None
     size: Annotated[int | None, typer.Option(help="Longer side of the painting in pixels. Default: the photo's.")] = (
         None
