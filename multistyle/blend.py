@@ -128,11 +128,14 @@ class Regions:
 
     def field(self, rows: Tensor | slice = slice(None), columns: Tensor | slice = slice(None)) -> Tensor:
         """The blend field (S, h, w) of all masks, which are of one size, or of some of their rows and columns."""
+        return torch.einsum("rhw,rs->shw", self.claims(rows, columns), torch.stack([*self.blends, self.rest]))
+
+    def claims(self, rows: Tensor | slice = slice(None), columns: Tensor | slice = slice(None)) -> Tensor:
+        """How much of each pixel is each region's, and the rest's at last: (R + 1, h, w), summing to 1."""
         parts = [mask[rows][:, columns] for mask in self.masks]
         claims = torch.stack([part / 255 if part.dtype == torch.uint8 else part.float() for part in parts])
         claimed = claims.sum(0, keepdim=True)
-        claims = torch.cat([claims / claimed.clamp_min(1), (1 - claimed).clamp_min(0)])
-        return torch.einsum("rhw,rs->shw", claims, torch.stack([*self.blends, self.rest]))
+        return torch.cat([claims / claimed.clamp_min(1), (1 - claimed).clamp_min(0)])
 
 
 def _check_mask(mask: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .blend import Blend, blend_vector, is_constant, with_strength
-from .device import choose_device, choose_precision, keep_freed_memory
+from .device import choose_device, choose_precision, is_out_of_memory, keep_freed_memory
 from .errors import MultistyleError
 from .fast_network import FastNetwork
 from .image import check_image
@@ -28,6 +29,9 @@ class Carry:
 
     share: float = 1.0
     statistics: Tensor | None = None
+
+
+Paint = Callable[[Tensor, Tensor], Tensor]
 
 
 class OnePass:
@@ -77,12 +81,12 @@ class OnePass:
         return with_strength(blend_vector(self.default if blend is None else blend, self.names), strength)
 
     @torch.inference_mode()
-    def __call__(self, photos: Tensor, blend: Tensor, carry: Carry | None = None) -> Tensor:
+    def __call__(self, photos: Tensor, blend: Tensor, paint: Paint | None = None) -> Tensor:
         """Paint `photos` in `blend`, float32 in [0, 1] and on the photos' device.
 
         photos: float, sRGB in [0, 1], (3, H, W) or (B, 3, H, W).
         blend: (S,), (B, S) or a field (S, h, w), as `blend` returns it. A field is fitted to the photo's size.
-        carry: takes part in this painting and is brought up to date; for one photo.
+        paint: what paints, given photos and blends on the device, instead of the method `paint`.
 
         One photo with one blend gives (3, H, W). Otherwise the result is (B, 3, H, W): one photo in each of B blends,
         or each of B photos in one blend or in its own. Raises `ImageError` for an invalid photo, and `MultistyleError`
@@ -99,11 +103,13 @@ class OnePass:
         images = images.expand(count, -1, -1, -1).to(self.device, torch.float32)
         blend = blend.expand(count, *blend.shape[1:]).to(self.device)
         share = photo_share(blend)
-        painted = (share * images + (1 - share) * self.paint(images, blend, carry)).clamp(0, 1).to(photos.device)
+        painted = (share * images + (1 - share) * (paint or self.paint)(images, blend)).clamp(0, 1).to(photos.device)
         return painted[0] if single else painted
 
     def paint(self, images: Tensor, blend: Tensor, carry: Carry | None = None) -> Tensor:
         """What the network makes of images (B, 3, H, W) in blend (B, S) or (B, S, H, W), without photo's share of them.
+
+        carry: takes part in this painting and is brought up to date; for one image.
 
         All on the device; (B, 3, H, W), float32 in [0, 1]. Raises as a call does.
         """
@@ -128,7 +134,7 @@ class OnePass:
         return before, torch.tensor(1.0 if first else carry.share, device=self.device)
 
     def _explain(self, error: Exception, height: int, width: int) -> Exception:
-        if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "not enough memory" in str(error):
+        if is_out_of_memory(error):
             return MultistyleError(
                 f"{width} x {height} px do not fit in the memory of {self.device}; ask for a smaller size"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,17 +18,20 @@ from .errors import BlendError, MultistyleError
 from .image import Picture, picture_size, read_picture, resize_picture
 from .messages import Progress, no_progress
 from .one_pass import OnePass
+from .strip_source import Depths, as_float, put
 from .strips import SIDE, SMALLEST, needs_strips, paint_strips
+from .strokes import Stroke, paint_scales, stroke_depth, stroke_number
 
 LARGE = 1 << 25  # pixels; a larger picture is held as bytes
 ROWS_PIXELS = 1 << 22  # at a time, where a large picture's colours are kept
 
 
 class Region(NamedTuple):
-    """A part of a picture with its own blend."""
+    """A part of a picture with its own blend, and its own strokes where it asks for them."""
 
     mask: Tensor  # (h, w), float in [0, 1] or bytes; fitted to the picture's size; full is in, 0 is out
     blend: Blend  # any kind but a batch or a field
+    stroke: Stroke | None = None  # as in `PaintOptions`; None: the same
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ class PaintOptions:
     strength: float = 1.0  # in [0, 1]; the rest of the result is the photo
     regions: Sequence[Region] = ()  # parts with their own blends; `blend` is painted where no region is
     size: int | None = None  # longer side of the painting in px; None: the photo's
+    stroke: Stroke = (
+        "auto"  # size of the strokes; "auto" or 1: as in the painting itself; 2: twice that; "off": one pass
+    )
     keep_colors: bool = False  # lightness from the painting, colours from the photo
     strips: str | int = "auto"  # "auto": where one pass would take half of the free memory; "off"; or a strip's side
     estimate: bool = False  # in strips: statistics from a reduced picture; faster, and approximate
@@ -47,6 +54,8 @@ class PaintOptions:
             raise BlendError(f"a strength is between 0 and 1, not {self.strength:g}")
         if self.size is not None and self.size < 1:
             raise MultistyleError(f"a size is at least 1 pixel, not {self.size}")
+        for stroke in (self.stroke, *(region.stroke for region in self.regions if region.stroke is not None)):
+            stroke_number(stroke)
         if self.strips not in ("auto", "off") and not (str(self.strips).isdecimal() and int(self.strips) >= SMALLEST):
             raise MultistyleError(f"strips are auto, off, or at least {SMALLEST} pixels, not {self.strips!r}")
 
@@ -61,6 +70,15 @@ class PaintOptions:
         if any(part.ndim != 1 for part in (blend, *parts)):
             raise BlendError("regions take one blend each, and one for the rest; a field cannot be combined with them")
         return Regions([_as_bytes(region.mask) for region in self.regions], parts, blend)
+
+    def depth(self, blend: Tensor | Regions, height: int, width: int) -> float | Depths:
+        """How often a picture of height x width px is halved (see `strokes`), given what `resolve` returned."""
+        rest = stroke_depth(stroke_number(self.stroke), height, width)
+        strokes = [self.stroke if region.stroke is None else region.stroke for region in self.regions]
+        depths = [stroke_depth(stroke_number(stroke), height, width) for stroke in strokes]
+        if not isinstance(blend, Regions) or all(depth == rest for depth in depths):
+            return rest
+        return Depths(blend, torch.tensor([*depths, rest]))
 
     def needs_strips(self, one_pass: OnePass, height: int, width: int) -> bool:
         """Whether a picture of height x width px is painted in strips."""
@@ -87,21 +105,26 @@ def paint_picture(
     """
     blend = options.resolve(one_pass)
     image, alpha, metadata = picture if options.size is None else resize_picture(picture, options.size)
+    depth = options.depth(blend, *image.shape[1:])
     strips = options.needs_strips(one_pass, *image.shape[1:])
     if strips:
         side = SIDE if options.strips in ("auto", "off") else int(options.strips)
-        painted = paint_strips(one_pass, image, _by_masks(blend), side, options.estimate, progress)
+        painted = paint_strips(one_pass, image, _by_masks(blend), depth, side, options.estimate, progress)
     else:
-        painted = _in_one_pass(one_pass, image, blend)
+        painted = _paint_whole(one_pass, image, blend, depth)
     if options.keep_colors:
         _keep_colors_by_rows(painted, image)
     return Painted(Picture(painted, alpha, metadata), strips)
 
 
-def _in_one_pass(one_pass: OnePass, image: Tensor, blend: Tensor | Regions) -> Tensor:
+def _paint_whole(one_pass: OnePass, image: Tensor, blend: Tensor | Regions, depth: float | Depths) -> Tensor:
     field = blend.fitted(*image.shape[1:]).field() if isinstance(blend, Regions) else blend
-    painted = one_pass(_as_float(image), field)
-    return (painted * 255).round().byte() if image.dtype == torch.uint8 else painted
+    if isinstance(depth, Depths):
+        depth = Depths(depth.regions.fitted(*image.shape[1:]), depth.values).part().to(one_pass.device)
+    painted = one_pass(as_float(image), field, partial(paint_scales, one_pass, depth=depth))
+    output = torch.empty(image.shape, dtype=image.dtype)
+    put(output, painted)
+    return output
 
 
 def _by_masks(blend: Tensor | Regions) -> Tensor | Regions:
@@ -118,16 +141,11 @@ def _keep_colors_by_rows(painted: Tensor, photo: Tensor) -> None:
     rows = max(1, ROWS_PIXELS // painted.shape[2])
     for top in range(0, painted.shape[1], rows):
         part = slice(top, top + rows)
-        kept = keep_colors(_as_float(painted[:, part]), _as_float(photo[:, part]))
-        painted[:, part] = (kept * 255).round() if painted.dtype == torch.uint8 else kept
+        put(painted[:, part], keep_colors(as_float(painted[:, part]), as_float(photo[:, part])))
 
 
 def _as_bytes(mask: Tensor) -> Tensor:
     return mask if mask.dtype == torch.uint8 else (mask * 255).round().byte()
-
-
-def _as_float(image: Tensor) -> Tensor:
-    return image / 255 if image.dtype == torch.uint8 else image
 
 
 def load_picture(source: str | Path, options: PaintOptions) -> Picture:
@@ -146,9 +164,10 @@ def paint_batch(one_pass: OnePass, images: Sequence[Tensor], options: Sequence[P
     Raises `MultistyleError` where the images do not fit in memory together.
     """
     photos = one_pass.send(torch.stack(list(images)))
-    photos = photos / 255 if photos.dtype == torch.uint8 else photos
+    depth = options[0].depth(photos, *photos.shape[2:])
     blends = torch.stack([how.resolve(one_pass) for how in options])
-    painted = list((one_pass(photos, blends) * 255).round().byte().cpu())
+    painted = one_pass(as_float(photos), blends, partial(paint_scales, one_pass, depth=depth))
+    painted = list((painted * 255).round().byte().cpu())
     for one, image, how in zip(painted, images, options, strict=True):
         if how.keep_colors:
             _keep_colors_by_rows(one, image)

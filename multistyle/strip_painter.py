@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .blend import Regions
-from .network import FRAME, STRIDE, StyleNetwork, grid_index, modulate, moments, photo_share
+from .network import FRAME, STRIDE, StyleNetwork, grid_index, modulate, moments
+from .strip_source import Source, put
 
 MARGIN = 4  # rows of quarter size; stem, head (15 px at most) and the convolutions between reach no further
 ESTIMATE_SIZE = 1024  # px, longer side of the reduced picture
@@ -31,16 +31,15 @@ Statistics = list[tuple[Tensor, Tensor]]  # mean and variance (1, C) of each lay
 
 
 class StripPainter:
-    """Paints one picture in one blend, strip by strip.
+    """Paints one picture, strip by strip.
 
-    picture: bytes or float (3, H, W); blend: (S,), or `Regions` of H x W px; pixels: about how many a strip has.
+    source: what is painted.
+    pixels: about how many a strip has.
     """
 
-    def __init__(
-        self, network: StyleNetwork, device: torch.device, picture: Tensor, blend: Tensor | Regions, pixels: int
-    ) -> None:
-        self.network, self.device, self.picture, self.blend = network, device, picture, blend
-        self.rows, self.columns = (grid_index(side) for side in picture.shape[1:])
+    def __init__(self, network: StyleNetwork, device: torch.device, source: Source, pixels: int) -> None:
+        self.network, self.device, self.source = network, device, source
+        self.rows, self.columns = (grid_index(side) for side in source.picture.shape[1:])
         self.quarter_rows = len(self.rows) // STRIDE
         height = max(2 * MARGIN, pixels // len(self.columns) // STRIDE)
         self.strips = [(a, min(a + height, self.quarter_rows)) for a in range(0, self.quarter_rows, height)]
@@ -53,16 +52,12 @@ class StripPainter:
 
     def photo(self, start: int, stop: int) -> Tensor:
         """Rows of quarter size `start` to `stop` of the padded picture, as (1, 3, h, w) in [0, 1]."""
-        rows = self.rows[STRIDE * start : STRIDE * stop]
-        strip = self.picture.index_select(1, rows).index_select(2, self.columns)[None].to(self.device)
-        strip = strip.float() / 255 if strip.dtype == torch.uint8 else strip.float()
+        strip = self.source.image(self.rows[STRIDE * start : STRIDE * stop], self.columns).to(self.device)
         return strip.contiguous(memory_format=torch.channels_last)
 
     def field(self, start: int, stop: int) -> Tensor:
         """The blend of those rows: (1, S), or (1, S, h, w)."""
-        if isinstance(self.blend, Tensor):
-            return self.blend[None].to(self.device)
-        return self.blend.field(self.rows[STRIDE * start : STRIDE * stop], self.columns)[None].to(self.device)
+        return self.source.field(self.rows[STRIDE * start : STRIDE * stop], self.columns).to(self.device)
 
     def normalize(self, layer: int, x: Tensor, modulation: tuple[Tensor, Tensor]) -> Tensor:
         return modulate(x, *self.statistics[layer], *modulation)
@@ -164,7 +159,7 @@ class StripPainter:
         for start, stop in self.strips:
             field = self.field(start, stop)
             x = self.normalize(last, self.up(features, start, stop, 2), self.network.modulator(field)(last))
-            self._put(output, torch.sigmoid(x), field, start, stop)
+            self._put(output, torch.sigmoid(x), start, stop)
             yield
 
     def paint_whole_network(self, output: Tensor) -> Iterator[None]:
@@ -180,16 +175,16 @@ class StripPainter:
             frozen = iter(self.statistics)
             x = self.network.paint(self.photo(first, last), self.field(first, last), norm)
             x = x[:, :, STRIDE * (start - first) : STRIDE * (stop - first)]
-            self._put(output, x, self.field(start, stop), start, stop)
+            self._put(output, x, start, stop)
             yield
 
-    def _put(self, output: Tensor, painted: Tensor, field: Tensor, start: int, stop: int) -> None:
-        photo = photo_share(field)
-        mixed = (photo * self.photo(start, stop) + (1 - photo) * painted).clamp_(0, 1)[0]
+    def _put(self, output: Tensor, painted: Tensor, start: int, stop: int) -> None:
+        kept = self.source.kept(self.rows[STRIDE * start : STRIDE * stop], self.columns).to(self.device)
+        mixed = (kept * self.photo(start, stop) + (1 - kept) * painted).clamp_(0, 1)[0]
         top = STRIDE * start - FRAME
         rows = output[:, max(0, top) : max(0, STRIDE * stop - FRAME)]
         mixed = mixed[:, max(0, -top) :][:, : rows.shape[1], FRAME : FRAME + rows.shape[2]]
-        rows.copy_(mixed.mul(255).round() if output.dtype == torch.uint8 else mixed)
+        put(rows, mixed)
 
     def exact(self, output: Tensor) -> Iterator[None]:
         """Statistics, then painting; yields after each strip of each pass, `exact_steps` times in all."""
@@ -207,11 +202,9 @@ class StripPainter:
 
     def estimate(self) -> None:
         """Take the statistics from one pass over the picture reduced to `ESTIMATE_SIZE`."""
-        scale = min(1.0, ESTIMATE_SIZE / max(self.picture.shape[1:]))
-        size = [max(1, round(side * scale)) for side in self.picture.shape[1:]]
-        small = F.interpolate(self.picture[None], size, mode="bilinear", antialias=True)
-        blend = self.blend if isinstance(self.blend, Tensor) else self.blend.fitted(*size)
-        reduced = StripPainter(self.network, self.device, small[0], blend, size[0] * size[1])
+        sides = self.source.picture.shape[1:]
+        height, width = (max(1, round(side * min(1.0, ESTIMATE_SIZE / max(sides)))) for side in sides)
+        reduced = StripPainter(self.network, self.device, self.source.reduced(height, width), height * width)
 
         def norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
             self.statistics.append(moments(x))

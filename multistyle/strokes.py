@@ -1,14 +1,15 @@
 """Strokes of a chosen size: the picture is painted at several scales, from coarse to fine.
 
-One pass paints strokes of a fixed size in pixels, that of a painting seen at `BASE` px. A larger picture is therefore
-halved until one pass paints it with strokes that are large enough. That painting is doubled and painted again, gently,
-which makes its edges crisp, until it has the picture's size. What a finer pass changes in the coarse frequencies is
-taken back, so that colours and large strokes stay as the coarse painting has them. (Ours. Large strokes from
-coarse-to-fine optimisation are in Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style Transfer".)
+One pass paints strokes of a fixed size in pixels, those of a painting seen at 512 px. A large picture is therefore
+halved until one pass paints strokes that are large enough. Its painting is doubled, given the photo's own detail again,
+and painted once more, gently, which makes edges crisp; and so on up to the picture's size. What a finer level changes
+in the coarse frequencies is taken back, so that colours and large strokes stay as the coarse painting has them. (Ours.
+Large strokes from coarse-to-fine optimisation are in Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style
+Transfer".)
 
 The **depth** says how often a picture is halved: log2 of its longer side over that of the coarsest painting. It is a
 real number, so that the size of strokes is a dial without steps: at a depth of 0.3, the finest level starts from 0.7 of
-the photo and 0.3 of the coarse painting. It may differ from pixel to pixel.
+the photo and 0.3 of the coarse painting. It may differ from place to place.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from .errors import MultistyleError
 from .network import PHOTO
 from .one_pass import Carry, OnePass
 
-BASE = 640  # px, longer side of the coarsest painting at a stroke of 1
-FINER = 0.6  # how much of a finer pass's result is its painting; the rest is the enlarged coarse painting
+BASE = 800  # px, longer side of the coarsest painting at a stroke of 1
+FINER = 0.6  # how much of a finer level is its own painting; the rest is what it starts from
 BROADEST = 8.0
 
 Stroke = str | float
@@ -34,7 +35,7 @@ def stroke_number(stroke: Stroke) -> float:
     """A stroke as people give it, as a number: 1 for "auto", 0 for "off". Raises `MultistyleError`."""
     named = {"auto": 1.0, "off": 0.0}
     try:
-        number = named[stroke] if stroke in named else float(stroke)
+        number = named[stroke] if isinstance(stroke, str) and stroke in named else float(stroke)
     except (TypeError, ValueError):
         number = math.nan
     if not 0 <= number <= BROADEST:
@@ -42,7 +43,7 @@ def stroke_number(stroke: Stroke) -> float:
     return number
 
 
-def depth_of(stroke: float, height: int, width: int) -> float:
+def stroke_depth(stroke: float, height: int, width: int) -> float:
     """How often a picture of height x width px is halved for strokes `stroke` times as large as in a painting."""
     return max(0.0, math.log2(max(height, width) * stroke / BASE)) if stroke else 0.0
 
@@ -66,19 +67,19 @@ def paint_scales(
     carry = carries[0] if carries else None
     if deepest(depth) <= 0:
         return one_pass.paint(photos, blend, carry)
+    smaller, (height, width) = halve(photos), photos.shape[2:]
     below = paint_scales(
         one_pass,
-        halve(photos),
+        smaller,
         halve(blend) if blend.ndim == 4 else blend,
         (halve(depth) if isinstance(depth, Tensor) else depth) - 1,
         carries[1:] if carries else None,
     )
-    start = double(below, *photos.shape[2:])
+    start = double(below, height, width)
     own, share = level_shares(depth)
-    source = start + own * (photos - start)
+    source = level_source(start, photos, double(smaller, height, width), own)
     painted = source + share * (one_pass.paint(source, finer_blend(blend, share), carry) - source)
-    fused = painted + start - double(halve(painted), *photos.shape[2:])
-    return (fused + own * (painted - fused)).clamp(0, 1)
+    return level_result(painted, start, double(halve(painted), height, width), own)
 
 
 def deepest(depth: float | Tensor) -> float:
@@ -89,6 +90,18 @@ def level_shares(depth: float | Tensor) -> tuple[float | Tensor, float | Tensor]
     """How much of what a level starts from is the photo, and how much of its result is its own painting."""
     own = (1 - depth).clamp(0, 1) if isinstance(depth, Tensor) else min(1.0, max(0.0, 1 - depth))
     return own, FINER + (1 - FINER) * own
+
+
+def level_source(start: Tensor, photo: Tensor, blurred: Tensor, own: float | Tensor) -> Tensor:
+    """What a level paints: the doubled coarse painting with the photo's own detail, and `own` of the photo itself."""
+    detailed = (start + photo - blurred).clamp(0, 1)
+    return detailed + own * (photo - detailed)
+
+
+def level_result(painted: Tensor, start: Tensor, blurred: Tensor, own: float | Tensor) -> Tensor:
+    """What a level paints, but for `own` of it with the coarse frequencies of the painting that it started from."""
+    fused = painted + start - blurred
+    return (fused + own * (painted - fused)).clamp(0, 1)
 
 
 def finer_blend(blend: Tensor, share: float | Tensor) -> Tensor:
@@ -105,6 +118,6 @@ def halve(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
 
 
-def double(x: Tensor, height: int, width: int) -> Tensor:
-    """(B, C, h, w) -> (B, C, height, width), the upper left part of twice the size, by bicubic interpolation."""
-    return F.interpolate(x, scale_factor=2, mode="bicubic")[:, :, :height, :width]
+def double(image: Tensor, height: int, width: int) -> Tensor:
+    """(B, 3, h, w) -> (B, 3, height, width), the upper left part of twice the size; bicubic, in [0, 1]."""
+    return F.interpolate(image, scale_factor=2, mode="bicubic")[:, :, :height, :width].clamp(0, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from .blend import Blend
 from .cartridge import import_files
 from .device import choose_device, choose_precision
 from .errors import MultistyleError
-from .image import Picture, write_picture
+from .image import Picture, check_image, write_picture
 from .messages import Progress, no_progress
 from .one_pass import OnePass
 from .painting import Painted, PaintOptions, load_picture, paint_picture
+from .strokes import Stroke, paint_scales, stroke_depth, stroke_number
 from .weights import Model, Style, load_weights
 
 
@@ -55,19 +57,24 @@ class Stylizer:
         """`blend` at `strength` as numbers; see `OnePass.blend`."""
         return self.one_pass.blend(blend, strength)
 
-    def __call__(self, photo: Tensor, blend: Blend | None = None, strength: float = 1.0) -> Tensor:
+    def __call__(
+        self, photo: Tensor, blend: Blend | None = None, strength: float = 1.0, stroke: Stroke = "auto"
+    ) -> Tensor:
         """Paint `photo` in `blend`, float32 in [0, 1] and on the photo's device.
 
         photo: float, sRGB in [0, 1], (3, H, W) or a batch (B, 3, H, W).
         blend: "starry=0.7,scream=0.3", a mapping, S numbers, a tensor (S,) or (B, S), or a blend field (S, h, w), which
         is fitted to the photo's size; None: the default style.
         strength: in [0, 1]; the rest is the photo.
+        stroke: size of the strokes; see `PaintOptions`.
 
         One photo with one blend gives (3, H, W). Otherwise the result is (B, 3, H, W): one photo in each of B blends,
         or each of B photos in one blend or in its own. Raises `ImageError` and `BlendError` for an invalid photo or
         blend, and `MultistyleError` where memory ends or the network cannot be compiled.
         """
-        return self.one_pass(photo, self.blend(blend, strength))
+        check_image(photo)
+        depth = stroke_depth(stroke_number(stroke), *photo.shape[-2:])
+        return self.one_pass(photo, self.blend(blend, strength), partial(paint_scales, self.one_pass, depth=depth))
 
     def paint(self, picture: Any, blend: Blend | None = None, **options: Any) -> Any:
         """Paint a picture of any common kind; the painting is of the same kind.

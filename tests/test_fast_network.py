@@ -1,5 +1,6 @@
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -74,13 +75,14 @@ def test_statistics_are_those_of_every_layer_and_can_be_carried_over():
 def test_a_stylizer_brings_a_carry_up_to_date(model):
     stylizer, photos = Stylizer(model, "cpu"), torch.rand(2, 3, 16, 16)
     carry = Carry(share=0.25)
-    assert torch.equal(stylizer.one_pass(photos[0], stylizer.blend("wave"), carry), stylizer(photos[0], "wave")), (
-        "the first is its own"
-    )
+    assert torch.equal(
+        stylizer.one_pass(photos[0], stylizer.blend("wave"), partial(stylizer.one_pass.paint, carry=carry)),
+        stylizer(photos[0], "wave"),
+    ), "the first is its own"
     before = carry.statistics
-    stylizer.one_pass(photos[1], stylizer.blend("wave"), carry)
+    stylizer.one_pass(photos[1], stylizer.blend("wave"), partial(stylizer.one_pass.paint, carry=carry))
     alone = Carry()
-    stylizer.one_pass(photos[1], stylizer.blend("wave"), alone)
+    stylizer.one_pass(photos[1], stylizer.blend("wave"), partial(stylizer.one_pass.paint, carry=alone))
     n = model.network.channels[0]  # later layers see what the first made of it
     expected = torch.lerp(before[..., :n], alone.statistics[..., :n], torch.tensor(0.25))
     assert relative_distance(carry.statistics[..., :n], expected) < 1e-4

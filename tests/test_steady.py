@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -21,7 +23,7 @@ def test_statistics_are_the_first_frames_and_then_follow_with_the_time_constant(
     steady, other = Steady(stylizer), (scene * 0.6 + 0.1).clamp(0, 1)
     steady(scene)
     first, alone = steady.carry.statistics, Carry()
-    stylizer.one_pass(scene, stylizer.blend(), alone)
+    stylizer.one_pass(scene, stylizer.blend(), partial(stylizer.one_pass.paint, carry=alone))
     assert relative_distance(first, alone.statistics) < 1e-4
     for index in range(5):
         steady(scene, time=0.1 * (index + 1))

@@ -6,6 +6,7 @@ from multistyle.blend import Regions
 from multistyle.errors import MultistyleError
 from multistyle.network import StyleNetwork
 from multistyle.strip_painter import StripPainter
+from multistyle.strip_source import PhotoSource
 from multistyle.strips import BYTES_PER_PIXEL, needs_strips, paint_strips
 from multistyle.stylizer import Stylizer
 
@@ -37,7 +38,7 @@ def test_the_margin_covers_every_kernel(model, kernel, estimate):
     stylizer, photo = Stylizer(model, "cpu"), torch.rand(3, 230, 80)
     whole = stylizer(photo, "scream")
     tiled = paint_strips(stylizer.one_pass, photo, stylizer.blend("scream"), side=64, estimate=estimate)
-    assert len(StripPainter(network, stylizer.device, photo, stylizer.blend("scream"), 64 * 64).strips) > 3
+    assert len(StripPainter(network, stylizer.device, PhotoSource(photo, stylizer.blend("scream")), 64 * 64).strips) > 3
     assert_same(tiled, whole)
 
 

@@ -55,6 +55,10 @@ class LookOptions:
     size: Annotated[int | None, typer.Option(help="Longer side of the painting in pixels. Default: the photo's.")] = (
         None
     )
+    stroke: Annotated[
+        str,
+        typer.Option(metavar="auto|off|NUMBER", help="Size of the strokes: 2 is broader, 0.5 finer; off: one pass."),
+    ] = "auto"
     keep_colors: Annotated[bool, typer.Option("--keep-colors", help="Keep the photo's colours.")] = False
 
 
@@ -116,7 +120,9 @@ def prepare(
         regions = [split_region(text) for text in look.region or []]
         for mix in (*mixes, *(mix for _, mix in regions)):
             parse_mix(mix)
-        options = PaintOptions(mixes[0] if mixes else None, look.strength, size=look.size, keep_colors=look.keep_colors)
+        options = PaintOptions(
+            mixes[0] if mixes else None, look.strength, size=look.size, stroke=look.stroke, keep_colors=look.keep_colors
+        )
         if strips is not None:
             options = replace(options, strips=strips.strips, estimate=strips.estimate)
     with failing_with(FAILURE):

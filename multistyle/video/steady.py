@@ -17,6 +17,7 @@ painted as it comes, and within the receptive field of the frame's edges (56 px)
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -85,7 +86,9 @@ class Steady:
         # what has moved by c pixels since the first frame keeps its place on the grid when as many lie before it
         top, left = (-cell % STRIDE for cell in self.camera.cell)
         padded = F.pad(steady[None], (left, 0, top, 0), mode="replicate")[0]
-        painted = self.stylizer.one_pass(padded, weights, self.carry)[:, top:, left:]
+        painted = self.stylizer.one_pass(padded, weights, partial(self.stylizer.one_pass.paint, carry=self.carry))[
+            :, top:, left:
+        ]
         photo = weights[PHOTO]  # its share is of the frame as it is, noise and all
         return (shift(painted - photo * steady, self.camera.fraction) + photo * frame).clamp(0, 1)
 
