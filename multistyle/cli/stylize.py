@@ -43,7 +43,9 @@ def stylize(
             estimated = ", statistics estimated" if options.estimate else ""
             tell(f"{target}  {width} x {height}{f'  (in strips{estimated})' if painted.strips else ''}")
         except Exception as error:  # a failure of this photo, whatever it is; the others are painted
-            failures.append(as_line(error, f"cannot paint {photo}"))
+            line = as_line(error, f"cannot paint {photo}")
+            named = str(photo) in line or str(target) in line
+            failures.append(line if named else f"cannot paint {photo}: {line}")
     report(failures, len(jobs))
 
 
