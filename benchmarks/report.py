@@ -128,7 +128,8 @@ def main(
     except (ValueError, KeyError, TypeError) as error:
         raise MultistyleError(f"a file is not a result of benchmarks.throughput: {error!r}") from error
     if not readme:
-        tell(generated)
+        for line in generated.splitlines():
+            tell(line)
         return
     text = insert(README.read_text(encoding="utf-8"), generated)
     with atomic_write(README) as temporary:

@@ -35,7 +35,7 @@ _HOMES = {  # public name -> module; imported when first used, so that `multisty
     "read_picture": "image",
     "read_mask": "image",
     "paint_file": "stylizer",
-    "plan_folder": "folder",
+    "plan_folder": "folder_plan",
     "paint_folder": "folder",
     "blend_path": "sequence",
     "paint_sequence": "sequence",

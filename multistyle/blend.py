@@ -116,6 +116,10 @@ class Regions:
             if blend.shape != self.rest.shape:
                 raise BlendError(f"blends of regions are over the same styles; got {len(blend)} and {len(self.rest)}")
 
+    def size(self) -> tuple[int, int]:
+        """Height and width in px of the masks, once they are fitted to a picture."""
+        return tuple(self.masks[0].shape)
+
     def fitted(self, height: int, width: int) -> Regions:
         """The same regions with masks (height, width)."""
         size = (height, width)

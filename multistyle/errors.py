@@ -33,3 +33,13 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {' or '.join(near)}?"
     return f"known: {', '.join(known)}"
+
+
+def as_line(error: Exception, doing: str) -> str:
+    """One line for `error`: its text if it was raised on purpose, otherwise `doing` ("cannot ...") and what it is."""
+    if isinstance(error, MultistyleError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"{doing}: not enough memory"
+    text = str(error).strip().partition("\n")[0]
+    return f"{doing}: {type(error).__name__}{': ' if text else ''}{text}"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import MultistyleError
 
@@ -31,15 +32,17 @@ def atomic_write(path: str | Path, failure: type[MultistyleError] = MultistyleEr
     """
     target = Path(os.path.realpath(path))
     suffix = target.suffix if len(target.suffix) <= 16 else ""
-    temporary = target.with_name(f".{secrets.token_hex(4)}{MARK}{suffix}")
-    handle = None
+    temporary = handle = None
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        if fcntl is not None:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        while handle is None:
+            temporary = target.with_name(f".{secrets.token_hex(4)}{MARK}{suffix}")
+            handle = _create(temporary)
         yield temporary
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+        if fcntl is None:  # Windows renames no open file
+            os.close(handle)
+            handle = None
         temporary.replace(target)
     except OSError as error:
         raise failure(f"cannot write {path}: {error.strerror or error}") from error
@@ -48,6 +51,66 @@ def atomic_write(path: str | Path, failure: type[MultistyleError] = MultistyleEr
             temporary.unlink(missing_ok=True)
         if handle is not None:
             os.close(handle)
+
+
+def _create(path: Path) -> int | None:
+    """Create `path` and lock it; the handle, or None where another program's `remove_stale` was faster."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    _lock(handle)
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.stat(path), os.fstat(handle)):
+            return handle
+    os.close(handle)
+    return None
+
+
+def _lock(handle: int) -> None:
+    if fcntl is not None:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+@contextmanager
+def append_to(path: str | Path) -> Iterator[BinaryIO]:
+    """`path` opened to append to, unbuffered and at its end, while other programs that do the same wait."""
+    with Path(path).open("ab", buffering=0) as file:
+        _lock(file.fileno())
+        file.seek(0, os.SEEK_END)
+        yield file
+
+
+class Presence:
+    """A mark, seen by other programs, that this one works in `folder`; it vanishes with the program, however that ends.
+
+    Where the system has no locks, each program takes itself for alone.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._handle: int | None = None
+        if fcntl is not None:
+            with suppress(OSError):
+                self._handle = os.open(folder, os.O_RDONLY)
+
+    def alone(self) -> bool:
+        """Whether no other program works in the folder; if so, others wait until `share` or `end`."""
+        if self._handle is not None:
+            try:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            except OSError:
+                pass
+        return True
+
+    def share(self) -> None:
+        """Let others work in the folder too, after waiting for one that is in it alone."""
+        if self._handle is not None:
+            with suppress(OSError):
+                fcntl.flock(self._handle, fcntl.LOCK_SH)
+
+    def end(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
 
 
 def remove_stale(folder: str | Path, nested: bool = False) -> None:
@@ -65,13 +128,19 @@ def remove_stale(folder: str | Path, nested: bool = False) -> None:
 
 def _is_stale(path: Path) -> bool:
     if fcntl is None:
-        return time.time() - path.stat().st_mtime > DAY
+        return _is_old(path)
     with path.open("rb") as opened:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        except OSError:  # a file system without locks
+            return _is_old(path)
         return True
+
+
+def _is_old(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > DAY
 
 
 def check_input(path: str | Path, failure: type[MultistyleError] = MultistyleError) -> None:
@@ -110,14 +179,25 @@ def check_place(
         raise failure(f"cannot write {path}: there is no folder {target.parent if path.is_symlink() else path.parent}")
     if not os.access(target.parent, os.W_OK):
         raise failure(f"cannot write {path}: the folder {target.parent} is not writable")
-    for source in inputs if mode is not None else ():
-        if _holds(Path(source), target):
-            raise failure(f"cannot write {path}: it is an input ({source}); choose another output")
+    check_not_inputs([path], inputs, failure)
 
 
-def _holds(source: Path, target: Path) -> bool:
-    """Whether `target`, which exists, is the file `source`, or lies in the folder `source`."""
-    try:
-        return target.samefile(source) or (source.is_dir() and target.is_relative_to(source.resolve()))
-    except (OSError, ValueError):
-        return False
+def check_not_inputs(
+    paths: Iterable[str | Path], inputs: Iterable[str | Path], failure: type[MultistyleError] = MultistyleError
+) -> None:
+    """Raise `failure` where one of `paths` is one of `inputs`, by whatever link or name, or a file in their folders."""
+    files, folders = {}, {}
+    for source in inputs:
+        with suppress(OSError, ValueError):  # reading it will say what is wrong
+            found = os.stat(source)
+            files[found.st_dev, found.st_ino] = source
+            if stat.S_ISDIR(found.st_mode):
+                folders[os.path.realpath(source)] = source
+    for path in paths:
+        with suppress(OSError, ValueError):  # there is nothing to lose
+            found = os.stat(path)
+            target = Path(os.path.realpath(path))
+            held = [source for folder, source in folders.items() if target.is_relative_to(folder)]
+            source = files.get((found.st_dev, found.st_ino), held[0] if held else None)
+            if source is not None:
+                raise failure(f"cannot write {path}: it is an input ({source}); choose another output")

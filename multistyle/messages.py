@@ -1,4 +1,4 @@
-"""The one way in which text reaches a person: `say` and `tell` cannot fail, and a name in a text cannot act on a terminal."""
+"""The one way in which text reaches a person: it cannot fail, and a name in a text cannot act on a terminal."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ def no_progress(done: int, total: int | None) -> None:
 
 
 def printable(text: str) -> str:
-    """`text` with every character that would not show, or would act on a terminal, as an escape such as \\x1b.
-
-    Line feeds stay.
-    """
+    """`text` with every character that does not show, or acts on a terminal, as an escape such as \\x1b or \\n."""
     return "".join(
-        char if char == "\n" or unicodedata.category(char) not in ESCAPED else char.encode("unicode_escape").decode()
-        for char in text
+        char if unicodedata.category(char) not in ESCAPED else char.encode("unicode_escape").decode() for char in text
     )
 
 
 def say(text: str, end: str = "\n") -> None:
-    """Print `text` on standard error. Never raises; a stream that is closed or full swallows it."""
+    """Print the line `text` on standard error. Never raises; a stream that is closed or full swallows it."""
     _write(sys.stderr, text, end)
 
 
 def tell(text: str, end: str = "\n") -> bool:
-    """Print `text` on standard output, and say whether it arrived, or was not wanted (the reader has gone).
+    """Print the line `text` on standard output, and say whether it arrived, or was not wanted (the reader has gone).
 
     Never raises. False means that the text is lost, on a full disk for example.
     """
     return _write(sys.stdout, text, end)
+
+
+def flushed() -> bool:
+    """As `tell`, of what others have printed on standard output."""
+    return sys.stdout is None or _write(sys.stdout, "", "")
 
 
 def _write(stream: TextIO | None, text: str, end: str) -> bool:

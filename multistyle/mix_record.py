@@ -6,13 +6,17 @@ import csv
 import errno
 import os
 import random
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
 from .errors import MultistyleError
-from .files import atomic_write
+from .files import Presence, append_to, atomic_write, check_place
 
+HEADER = ["file", "mix"]
+FILE_NAMES = sys.getfilesystemencodeerrors()  # keeps names that are not UTF-8
 CONCENTRATION = 2.0  # of random mixes; higher spreads the weight over more styles
 
 
@@ -22,7 +26,7 @@ def draw_mix(names: Sequence[str], seed: int, picture: str) -> str:
     From a symmetric Dirichlet distribution over all styles, photo included: any blend can come, and two or three
     styles have most of the weight however many there are.
     """
-    draws = random.Random(f"{seed}/{picture}")
+    draws = random.Random(f"{seed}/{picture}".encode("utf-8", "surrogatepass"))  # any name, UTF-8 or not
     shares = [draws.gammavariate(CONCENTRATION / len(names), 1) for _ in names]
     weights = ((name, round(share / sum(shares), 2)) for name, share in zip(names, shares))
     return ",".join(f"{name}={weight:g}" for name, weight in weights if weight)
@@ -31,30 +35,62 @@ def draw_mix(names: Sequence[str], seed: int, picture: str) -> str:
 class BlendRecord:
     """The mixes of the paintings in a folder, as rows `file,mix` of blends.csv in it.
 
-    Rows are to be added ahead of their paintings: then, whenever a run is killed, no painting lacks its row, and
-    `tidy` drops those whose painting did not come. Both raise `MultistyleError` where the file cannot be written.
+    Rows are to be added ahead of their paintings: then, whenever a run is killed, no painting lacks its row. Rows whose
+    painting did not come are dropped by the next run that is alone in the folder. Raises `MultistyleError` where there
+    is another blends.csv than ours, and in each method where the file cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / "blends.csv"
+        if self.path.exists():
+            check_place(self.path)
+        self._read()
 
-    def tidy(self) -> None:
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Tidy the file before and after a run, but where another run adds to it leave that to the last to end."""
+        presence = Presence(self.folder)
+        try:
+            if presence.alone():
+                self._tidy()
+            presence.share()
+            yield
+            if presence.alone():
+                self._tidy()
+        finally:
+            presence.end()
+
+    def _read(self) -> dict[str, str]:
+        try:
+            text = self.path.read_bytes().decode("utf-8-sig", FILE_NAMES)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise MultistyleError(f"cannot read {self.path}: {error.strerror}") from error
+        if text and text.partition("\n")[0].strip() != ",".join(HEADER):
+            raise MultistyleError(
+                f"{self.path} is not a list of mixes, which begins with {','.join(HEADER)}; "
+                "move it away, or choose another output folder"
+            )
+        complete = StringIO(text[: text.rfind("\n") + 1], newline="")  # the last row may be torn
+        try:
+            return {row[0]: row[1] for row in csv.reader(complete) if len(row) == 2 and row != HEADER}
+        except csv.Error as error:
+            raise MultistyleError(f"{self.path} is damaged ({error}); move it away, or repair it") from error
+
+    def _tidy(self) -> None:
         """Rewrite the file by name, with one row for each painting that is there."""
-        rows = {}
-        if self.path.is_file():
-            text = self.path.read_bytes().decode("utf-8", "surrogateescape")
-            complete = StringIO(text[: text.rfind("\n") + 1], newline="")  # the last row may be torn
-            rows = {row[0]: row[1] for row in csv.reader(complete) if len(row) == 2}
-        rows = {name: mix for name, mix in rows.items() if (self.folder / name).is_file()}
+        rows = {name: mix for name, mix in self._read().items() if os.path.isfile(self.folder / name)}
         with atomic_write(self.path) as temporary:
-            temporary.write_bytes(b"".join(map(_line, [("file", "mix"), *sorted(rows.items())])))
+            temporary.write_bytes(b"".join(map(_line, [HEADER, *sorted(rows.items())])))
 
     def add(self, painting: Path, mix: str) -> None:
         """Append the row of a painting in the folder, wholly or not at all."""
         line = _line((painting.relative_to(self.folder).as_posix(), mix))
         try:
-            with self.path.open("ab", buffering=0) as file:
+            with append_to(self.path) as file:
                 end = file.tell()
+                line = line if end else _line(HEADER) + line  # somebody removed the file
                 if file.write(line) < len(line):  # how a disk that is just full says so
                     file.truncate(end)
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -62,7 +98,7 @@ class BlendRecord:
             raise MultistyleError(f"cannot write {self.path}: {error.strerror}") from error
 
 
-def _line(row: tuple[str, str]) -> bytes:
+def _line(row: Sequence[str]) -> bytes:
     text = StringIO()
     csv.writer(text, lineterminator="\n").writerow(row)
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    return text.getvalue().encode("utf-8", FILE_NAMES)

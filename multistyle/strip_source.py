@@ -32,7 +32,30 @@ class Depths:
 
     def halved(self) -> Depths:
         """The depths of the picture at half the size."""
-        return Depths(halved_blend(self.regions), self.values - 1)
+        return Depths(halved_regions(self.regions), self.values - 1)
+
+
+@dataclass(frozen=True)
+class HalvedRegions(Regions):
+    """Regions of a picture at half the size: the means of what they claim at the full size."""
+
+    whole: Regions
+
+    def __post_init__(self) -> None:
+        """What is halved has been checked."""
+
+    def size(self) -> tuple[int, int]:
+        """Height and width in px."""
+        height, width = self.whole.size()
+        return -(-height // 2), -(-width // 2)
+
+    def claims(self, rows: Tensor | slice = slice(None), columns: Tensor | slice = slice(None)) -> Tensor:
+        """As `Regions.claims`."""
+        height, width = self.size()
+        rows, columns = torch.arange(height)[rows], torch.arange(width)[columns]
+        first, last = int(rows.min()), int(rows.max()) + 1
+        part = halve(self.whole.claims(slice(2 * first, 2 * last))[None])[0]
+        return part.index_select(1, rows - first).index_select(2, columns)
 
 
 @dataclass(frozen=True)
@@ -149,9 +172,12 @@ def halved(image: Tensor) -> Tensor:
 
 def halved_blend(blend: Tensor | Regions) -> Tensor | Regions:
     """`blend` for the picture at half the size."""
-    if isinstance(blend, Tensor):
-        return blend
-    return replace(blend, masks=[halve(as_float(mask[None, None]))[0, 0] for mask in blend.masks])
+    return blend if isinstance(blend, Tensor) else halved_regions(blend)
+
+
+def halved_regions(regions: Regions) -> HalvedRegions:
+    """`regions` for the picture at half the size."""
+    return HalvedRegions(regions.masks, regions.blends, regions.rest, regions)
 
 
 def doubled_rows(image: Tensor, first: int, last: int, width: int) -> Tensor:

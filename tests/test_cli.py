@@ -8,9 +8,12 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from multistyle.cartridge import export_style, remove_style, save_cartridge
 from multistyle.cli import app
+from multistyle.fast_network import FastNetwork
 from multistyle.image import read_image, write_image
 from multistyle.stylizer import Stylizer
+from multistyle.weights import save_weights
 
 
 @pytest.fixture
@@ -121,17 +124,90 @@ def test_impossible_outputs_are_found_before_any_work(run, photo, tmp_path):
     other.mkdir()
     write_image(other / "photo.png", torch.rand(3, 8, 8))
     for arguments, message in {
-        (photo, "-o", photo): "is the photo itself",
-        (photo, "-o", f"{tmp_path}/"): "is the photo itself",
+        (photo, "-o", photo): "it is an input",
+        (photo, "-o", f"{tmp_path}/"): "it is an input",
+        (photo, "-o", ""): "the name of the output is empty",
+        ("", "-o", f"{tmp_path}/out/"): "is a folder, not a picture",
+        (photo, photo, "-o", f"{tmp_path}/out/"): "rename one",
         (photo, "-o", tmp_path / "out.xyz"): "should end in one of",
         (photo, "-o", tmp_path / "none" / "out.png"): "there is no folder",
         (photo, other / "photo.png", "-o", tmp_path / "out"): "rename one",
-        (photo, other / "photo.png", "-o", tmp_path / "file"): "need a folder",
+        (photo, tmp_path / "b.jpg", "-o", tmp_path / "file"): "there is a file of that name",
+        (photo, "-o", f"{tmp_path}/file/inner/"): "cannot make the folder",
+        (photo, tmp_path / "b.jpg", "-o", tmp_path / "out.png"): "names a picture; give NAME/",
+        (photo, tmp_path / "b.jpg", "-o", tmp_path / "out.GIF"): "names a picture; give NAME/",
+        (photo, "-o", tmp_path / ("n" * 300 + ".png")): "name too long",
     }.items():
         before = photo.read_bytes()
         result = run("stylize", *arguments)
         assert result.exit_code == 2 and message in one_line(result)
-        assert photo.read_bytes() == before
+        assert photo.read_bytes() == before and not (tmp_path / "out").exists() and not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_an_output_is_never_a_mask_a_weight_file_or_a_style(run, photo, model, weight_file, tmp_path, link):
+    save_cartridge(tmp_path / "own.style", export_style(model, "wave"))
+    save_weights(weight_file, remove_style(model, "wave"))
+    write_image(tmp_path / "mask.png", torch.rand(3, 8, 8))
+    for name in ("mask.png", "own.style"):
+        link(tmp_path / name, tmp_path / f"{name}.png")
+    for name in ("w.png", "w.gif", "w.onnx"):
+        link(weight_file, tmp_path / name)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for arguments in (
+        ("stylize", photo, "-o", tmp_path / "mask.png", "--region", f"{tmp_path}/mask.png=photo"),
+        ("stylize", photo, "-o", tmp_path / "mask.png.png", "--region", f"{tmp_path}/mask.png=photo"),
+        ("stylize", photo, "-o", tmp_path / "own.style.png", "--style-file", tmp_path / "own.style"),
+        ("stylize", photo, "-o", tmp_path / "w.png"),
+        ("sequence", photo, tmp_path / "w.gif", "--from", "photo", "--to", "starry", "--frames", 2),
+        ("sheet", photo, tmp_path / "w.png"),
+        ("export", tmp_path / "w.onnx"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2 and "it is an input" in one_line(result), result.output
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_several_photos_whose_paintings_would_share_a_name(run, photo, tmp_path):
+    Image.new("RGB", (9, 9)).save(tmp_path / "photo.gif")
+    assert run("stylize", tmp_path / "photo.gif", photo, "-o", tmp_path / "out").exit_code == 0
+    assert read_image(tmp_path / "out" / "photo.png").shape == (3, 20, 30)
+    assert read_image(tmp_path / "out" / "photo.gif.png").shape == (3, 9, 9)
+
+
+@pytest.mark.parametrize(
+    "error, text",
+    [
+        (MemoryError(), "do not fit in the memory of cpu; ask for a smaller size"),
+        (RecursionError("too deep"), "RecursionError: too deep"),
+        (ZeroDivisionError("one\ntwo"), "ZeroDivisionError: one"),
+        (AssertionError(), "AssertionError"),
+    ],
+)
+def test_whatever_goes_wrong_with_a_photo_is_its_failure(run, photo, tmp_path, monkeypatch, error, text):
+    paint = FastNetwork.forward
+
+    def fail(self, images, *rest):
+        if images.shape[3] < 28:
+            raise error
+        return paint(self, images, *rest)
+
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    monkeypatch.setattr(FastNetwork, "forward", fail)
+    result = run("stylize", tmp_path / "a.png", photo, "-o", tmp_path / "out")
+    lines = result.stderr.splitlines()
+    assert result.exit_code == 1 and f"cannot paint {tmp_path}/a.png: " in lines[0] and len(lines) == 2
+    assert lines[0].endswith(text)
+    assert (tmp_path / "out" / "photo.png").is_file()
+
+
+def test_a_photo_whose_name_is_not_utf_8(run, tmp_path):
+    name = os.fsdecode(b"\xff[b]\x1b[31m\n.png")
+    write_image(tmp_path / name, torch.rand(3, 8, 8))
+    write_image(tmp_path / "mask\udcff.png", torch.ones(3, 8, 8))
+    result = run("stylize", tmp_path / name, "-o", f"{tmp_path}/out/", "--region", f"{tmp_path}/mask\udcff.png=wave")
+    assert result.exit_code == 0 and (tmp_path / "out" / name).is_file(), result.output
+    assert "\\udcff[b]\\x1b[31m\\n.png  8 x 8" in result.stdout and result.stdout.count("\n") == 2
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -1,14 +1,16 @@
 """Files appear whole or not at all, and never in place of an input."""
 
+import fcntl
 import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from multistyle.errors import ImageError, MultistyleError
-from multistyle.files import MARK, atomic_write, check_input, check_place, remove_stale
+from multistyle.files import MARK, Presence, atomic_write, check_input, check_place, remove_stale
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path):
@@ -71,6 +73,65 @@ def test_stale_files_are_removed_and_others_left(tmp_path):
         assert running.exists()
     assert sorted(path.name for path in tmp_path.rglob("*")) == [".someone.part.png", "b.png", "inner"]
     remove_stale(tmp_path / "none")
+
+
+def test_another_program_leaves_parts_that_are_written(tmp_path):
+    sweep = "import sys; from multistyle.files import remove_stale; remove_stale(sys.argv[1], nested=True)"
+    (tmp_path / "inner").mkdir()
+    stale = tmp_path / "inner" / f".stale{MARK}.png"
+    stale.touch()
+    with atomic_write(tmp_path / "inner" / "a.png") as temporary:
+        temporary.write_text("whole")
+        subprocess.run([sys.executable, "-c", sweep, str(tmp_path)], check=True)
+        assert temporary.exists() and not stale.exists()
+    assert (tmp_path / "inner" / "a.png").read_text() == "whole"
+
+
+def test_a_part_swept_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    flock, swept = fcntl.flock, []
+
+    def late(handle, how):
+        if not swept:
+            swept.extend(tmp_path.iterdir())
+            swept[0].unlink()
+        flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with atomic_write(tmp_path / "a") as temporary:
+        assert temporary.exists() and temporary != swept[0]
+        temporary.write_text("whole")
+        remove_stale(tmp_path)
+        assert temporary.exists()
+    assert (tmp_path / "a").read_text() == "whole"
+
+
+def test_a_file_system_without_locks_or_modes(tmp_path, monkeypatch):
+    def unsupported(*arguments):
+        raise OSError(95, "Operation not supported")
+
+    (tmp_path / "a").write_text("old")
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    monkeypatch.setattr(Path, "chmod", unsupported)
+    with atomic_write(tmp_path / "a") as temporary:
+        temporary.write_text("new")
+        remove_stale(tmp_path)
+        assert temporary.exists()
+    presence = Presence(tmp_path)
+    assert presence.alone()
+    presence.end()
+    assert (tmp_path / "a").read_text() == "new"
+
+
+def test_programs_in_one_folder_know_of_each_other(tmp_path):
+    first, second = Presence(tmp_path), Presence(tmp_path)
+    assert first.alone() and not second.alone()
+    first.share()
+    second.share()
+    assert not first.alone() and second.alone()  # first has asked, and so given up
+    second.share()
+    first.end()
+    assert second.alone()
+    second.end()
 
 
 def test_an_output_is_never_an_input(tmp_path):

@@ -3,6 +3,8 @@ import errno
 import os
 import signal
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,12 @@ from multistyle import folder as folder_module
 from multistyle.cli.folder import folder as command
 from multistyle.color import keep_colors
 from multistyle.errors import BlendError, MultistyleError
+from multistyle.fast_network import FastNetwork
 from multistyle.files import MARK
-from multistyle.folder import paint_folder, plan_folder
+from multistyle.folder import paint_folder
+from multistyle.folder_plan import painting_names, plan_folder
 from multistyle.image import read_image, resize_image, write_image
-from multistyle.mix_record import draw_mix
+from multistyle.mix_record import BlendRecord, draw_mix
 from multistyle.painting import PaintOptions
 
 NAMES = ["a.png", "b.jpg", "deep/er/a.png", "deep/still.gif", "deep/z.png", "wide.png"]
@@ -250,10 +254,250 @@ def test_folders_that_cannot_be_are_refused_before_any_work(source, tmp_path):
         assert files(tmp_path) == before and not (tmp_path / "out").exists()
 
 
-def test_two_photos_for_one_painting_are_named(source, tmp_path):
-    write_image(source / "deep" / "still.png", torch.rand(3, 8, 8))
-    with pytest.raises(MultistyleError, match=r"still\.gif and .*still\.png would both be written"):
+def test_names_that_would_clash_keep_their_suffix_whatever_is_there_already(stylizer, source, tmp_path):
+    for name in ("still.png", "still.tga"):
+        Image.new("RGB", (9, 9), (200, 100, 50)).save(source / "deep" / name)
+    expected = {"still.png": "still.png", "still.gif": "still.gif.png", "still.tga": "still.tga.png"}
+    for _ in range(2):
+        plan = plan_folder(source, tmp_path / "out")
+        targets = {job.photo.name: job.target.name for job in plan.jobs if job.photo.stem == "still"}
+        assert targets.items() <= expected.items() and plan.done + len(plan.jobs) == len(NAMES) + 2
+        next(paint_folder(stylizer, plan)), paint(stylizer, source, tmp_path / "out")
+        (tmp_path / "out" / "deep" / "still.png").unlink()
+        (tmp_path / "out" / "deep" / "still.tga.png").unlink()
+
+
+def test_names_of_paintings():
+    def named(*names):
+        return list(map(str, painting_names([Path(name) for name in names])))
+
+    assert named("a.gif", "b.PNG", "c") == ["a.png", "b.PNG", "c.png"]
+    assert named("a.gif", "a.heic", "b/a.gif") == ["a.gif.png", "a.heic.png", "b/a.png"]
+    assert named("a.gif", "a.gif.png", "a.png") == ["a.gif.png.png", "a.gif.png", "a.png"]
+    assert named("a.gif", "a.gif.tga", "a.png") == ["a.gif.png.png", "a.gif.png", "a.png"]
+
+
+def test_what_is_passed_over_is_counted(run, source, tmp_path):
+    for name in ("a.dng", "b.DNG", "c.jxl", "README", "._a.png", "deep/._z.jpg", ".DS_Store"):
+        (source / name).touch()
+    (source / "link").symlink_to(tmp_path)
+    result = run(source, tmp_path / "out", "--size", 8)
+    counts = "2 .dng, 1 .jxl, 1 .txt, 1 links to folders, 1 without suffix"
+    assert result.exit_code == 0 and f"6 of 6 painted into {tmp_path}/out, passed over: {counts}\n" in result.stdout
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.dng").touch()
+    with pytest.raises(MultistyleError, match=r"no pictures in .*passed over: 1 \.dng"):
+        plan_folder(tmp_path / "raw", tmp_path / "out")
+
+
+def test_a_folder_that_cannot_be_read_stops_no_other(run, source, tmp_path, monkeypatch):
+    scandir = os.scandir
+
+    def locked(path):
+        if os.fspath(path).endswith("deep"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    result = run(source, tmp_path / "out")
+    assert result.exit_code == 1 and "3 of 3 painted" in result.stdout
+    assert result.stderr == f"error: cannot read the folder {source}/deep: Permission denied\n"
+    with pytest.raises(MultistyleError, match="cannot read the folder .*deep"):
+        plan_folder(source / "deep", tmp_path / "out")
+
+
+@pytest.mark.parametrize("arguments", [("photos", ""), ("", "out")])
+def test_an_empty_name_is_refused(run, source, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    before = files(tmp_path)
+    result = run(*arguments)
+    assert result.exit_code == 2 and "folder is empty" in result.stderr and files(tmp_path) == before
+
+
+def test_odd_names_and_long_ones(run, source, tmp_path):
+    odd = [os.fsdecode(b"\xff.png"), '[red]\x1b[31m\n,".png', "n" * 248 + ".gif", "{0}%s.png"]
+    for name in odd:
+        Image.new("RGB", (9, 9)).save(source / "deep" / name, "PNG")
+    Image.new("RGB", (9, 9)).save(source / "deep" / ("n" * 248 + ".png"))
+    (source / os.fsdecode(b"bad\xff\n.png")).touch()
+    result = run(source, tmp_path / "out", "--mix", "random", "--seed", 3)
+    assert result.exit_code == 1 and "bad\\udcff\\n.png" in result.stderr and "10 of 12 painted" in result.stdout
+    assert result.stderr.count("\n") == 2 and "File name too long" in result.stderr
+    with (tmp_path / "out" / "blends.csv").open(newline="", errors="surrogateescape") as file:
+        names = {row[0] for row in csv.reader(file)}
+    assert {f"deep/{name}" for name in odd if not name.endswith(".gif")} < names and len(names) == 11
+
+
+def test_mixes_are_drawn_as_ever():
+    names = ["photo", "starry", "scream", "wave", "a", "b", "c"]
+    assert draw_mix(names, 7, "a.png") == "wave=0.71,a=0.06,b=0.21,c=0.02"
+    assert draw_mix(names, 7, "tief/größe 写真.jpg") == "scream=0.17,wave=0.22,a=0.01,b=0.08,c=0.53"
+    assert draw_mix(names, 7, "\udcff.png") != draw_mix(names, 7, "\udcfe.png")
+
+
+@pytest.mark.parametrize("content", ["name,mix\n", "my notes", "\n", "file,mix,rating\na.png,wave,5\n", "\0\xff"])
+def test_a_blends_csv_of_someone_else_is_left_alone(run, source, tmp_path, content):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "blends.csv").write_text(content)
+    result = run(source, tmp_path / "out", "--mix", "random")
+    assert result.exit_code == 2 and "is not a list of mixes" in result.stderr and result.stderr.count("\n") == 1
+    assert files(tmp_path / "out") == {"blends.csv": content.encode()}
+
+
+@pytest.mark.parametrize("content", ["", "file,mix", "\ufefffile,mix\r\na.png,wave\r\n"])
+def test_a_blends_csv_of_ours_is_taken_up(stylizer, source, tmp_path, content):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "blends.csv").write_bytes(content.encode())
+    write_image(tmp_path / "out" / "a.png", torch.rand(3, 8, 8))
+    paint(stylizer, source, tmp_path / "out", seed=1)
+    assert len(rows(tmp_path / "out")) == len(NAMES) - ("a.png" not in content)
+
+
+def test_two_runs_in_one_folder_keep_each_others_rows(tmp_path):
+    one, two = BlendRecord(tmp_path), BlendRecord(tmp_path)
+    with one.running():
+        one.add(tmp_path / "one.png", "wave=1")
+        one.add(tmp_path / "never.png", "wave=1")
+        with two.running():
+            two.add(tmp_path / "two.png", "starry=1")
+            (tmp_path / "two.png").touch()
+        assert set(rows(tmp_path)) == {"one.png", "never.png", "two.png"}
+        with BlendRecord(tmp_path).running():
+            pass
+        (tmp_path / "one.png").touch()
+    assert rows(tmp_path) == {"one.png": "wave=1", "two.png": "starry=1"}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 here")
+def test_two_runs_into_one_folder_at_once_and_one_is_killed(program, weight_file, tmp_path):
+    for index in range(2):
+        (tmp_path / f"in{index}").mkdir()
+        for number in range(9):
+            write_image(tmp_path / f"in{index}" / f"{index}{number}.png", torch.rand(3, 64, 64))
+
+    def run(index, renames):
+        return program("killed_folder", weight_file, tmp_path / f"in{index}", tmp_path / "out", renames).returncode
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(run, (0, 1), (12, 3))) == [0, -signal.SIGKILL]
+    painted = [name for name in files(tmp_path / "out") if name.endswith(".png") and MARK not in name]
+    assert len([name for name in painted if name.startswith("0")]) == 9 and set(painted) <= set(rows(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RecursionError("deep"), RuntimeError("a bug\nin it")])
+@pytest.mark.parametrize("place", ["load_picture", "forward", "write_picture"])
+def test_whatever_goes_wrong_with_a_picture_is_its_failure(run, source, tmp_path, monkeypatch, error, place):
+    owner = FastNetwork if place == "forward" else folder_module
+    whole = getattr(owner, place)
+
+    def fail(*arguments, **options):
+        about = [str(a) for a in arguments if isinstance(a, Path)]
+        wide = any(isinstance(a, torch.Tensor) and a.shape[-1] > 28 for a in arguments)
+        if wide or any(text.endswith("wide.png") for text in about):
+            raise error
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(owner, place, fail)
+    result = run(source, tmp_path / "out")
+    assert result.exit_code == 1 and "5 of 6 painted" in result.stdout, result.output
+    assert result.stderr.count("\n") == 1 and "wide.png: " in result.stderr and "in it" not in result.stderr
+    assert len(files(tmp_path / "out")) == 5
+
+
+def test_a_failure_holds_no_picture(stylizer, source, tmp_path, monkeypatch):
+    def fail(images, blend):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(stylizer.one_pass.fast, "forward", fail)
+    for outcome in paint(stylizer, source, tmp_path / "out"):
+        assert outcome.error.__traceback__ is outcome.error.__cause__ is outcome.error.__context__ is None
+
+
+def test_ctrl_c_says_what_is_done_and_how_to_go_on(run, source, tmp_path, monkeypatch):
+    paint_batch, batches = folder_module._paint, []
+
+    def interrupted(*arguments):
+        batches.append(arguments)
+        if len(batches) == 3:
+            raise KeyboardInterrupt
+        return paint_batch(*arguments)
+
+    monkeypatch.setattr(folder_module, "_paint", interrupted)
+    result = run(source, tmp_path / "out", "--mix", "random")
+    there = len(files(tmp_path / "out")) - 1
+    assert result.exit_code == 130 and result.stderr.count("\n") == 1
+    assert f"stopped: {there} of 6 painted" in result.stderr and "the same command goes on from here" in result.stderr
+    monkeypatch.undo()
+    assert run(source, tmp_path / "out", "--mix", "random").exit_code == 0 and len(rows(tmp_path / "out")) == 6
+
+
+def test_a_full_disk_says_what_is_done_and_how_to_go_on(run, source, tmp_path, monkeypatch):
+    def fill_up(path, target, replace=Path.replace):
+        if target.name == "wide.png":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(path, target)
+
+    (source / "bad.png").touch()
+    monkeypatch.setattr(Path, "replace", fill_up)
+    result = run(source, tmp_path / "out")
+    bad, full, stopped = result.stderr.splitlines()
+    assert result.exit_code == 1 and "bad.png is empty" in bad and "No space left on device" in full
+    assert stopped.startswith(f"stopped: {len(files(tmp_path / 'out'))} of 7 painted") and stopped.endswith(
+        "the same command goes on from here"
+    )
+
+
+def test_a_record_removed_in_mid_run_is_made_again(tmp_path):
+    record = BlendRecord(tmp_path)
+    with record.running():
+        record.path.unlink()
+        record.add(tmp_path / "a.png", "wave=1")
+        (tmp_path / "a.png").touch()
+    assert rows(tmp_path) == {"a.png": "wave=1"}
+
+
+def test_a_link_in_the_output_folder_leads_to_no_photos(source, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "deep").symlink_to(source / "deep")
+    with pytest.raises(MultistyleError, match="among the photos"):
         plan_folder(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize("options", [{}, {"size": 8}])
+def test_pictures_in_memory_are_bounded_by_bytes(stylizer, tmp_path, monkeypatch, options):
+    (tmp_path / "in").mkdir()
+    for index in range(12):
+        Image.new("RGB", (300, 300), (index, 0, 0)).save(tmp_path / "in" / f"{index:02}.png")
+    lock, counts = threading.Lock(), {"now": 0, "most": 0}
+
+    def read(photo, *rest, whole=folder_module.load_picture):
+        with lock:
+            counts["now"] += 1
+            counts["most"] = max(counts["most"], counts["now"])
+        picture = whole(photo, *rest)
+        if options:  # what is left is small
+            time.sleep(0.02)
+            release()
+        return picture
+
+    def write(reading, *rest, whole=folder_module._write):
+        whole(reading, *rest)
+        if not options:
+            release()
+
+    def release():
+        with lock:
+            counts["now"] -= 1
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(folder_module, "load_picture", read)
+    monkeypatch.setattr(folder_module, "_write", write)
+    monkeypatch.setattr(folder_module, "BATCH_PIXELS", 200 * 200)  # each is painted alone
+    for room, least, most in ((1, 1, 2), (3 * 300 * 300 * folder_module.PIXEL_BYTES, 3, 9)):
+        monkeypatch.setattr(folder_module, "AHEAD_BYTES", room)
+        counts["most"] = 0
+        assert len(paint(stylizer, tmp_path / "in", tmp_path / f"out{room}", **options)) == 12
+        assert least <= counts["most"] <= most
 
 
 def test_a_blend_that_is_none_is_refused_at_once(stylizer, source, tmp_path):

@@ -19,7 +19,7 @@ ROAD = [
     {"metadata", "transparency"},
     {"decode", "encode"},
     {"image", "blend", "video.writer"},
-    {"weights", "mix_record", "fast_network"},
+    {"weights", "mix_record", "folder_plan", "fast_network"},
     {"cartridge"},
     {"one_pass"},
     {"strokes"},

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from multistyle.cli.running import run
 from multistyle.device import choose_device
 from multistyle.errors import MultistyleError, suggestion
 from multistyle.files import check_place
@@ -153,8 +154,4 @@ def describe_step(step: int, steps: int, losses: Losses) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        app()
-    except MultistyleError as error:
-        say(f"error: {error}")
-        raise SystemExit(1) from error
+    run(app)

@@ -78,7 +78,8 @@ class Team:
         failures = list(dict.fromkeys(filter(None, self.gather(failure))))
         if failures:
             if self.leads:
-                say("\n".join(f"error: {failure}" for failure in failures))
+                for failure in failures:
+                    say(f"error: {failure}")
             dist.barrier()  # torchrun ends the others as soon as one has gone
             raise SystemExit(1)
 

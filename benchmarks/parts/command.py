@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 import typer
 
+from multistyle.cli.running import run as run_app
 from multistyle.errors import MultistyleError, suggestion
 from multistyle.files import atomic_write, check_place
 from multistyle.messages import say, tell
@@ -19,18 +21,19 @@ Item = TypeVar("Item")
 
 
 def run(main: Callable[..., None], stopped: str = "stopped") -> None:
-    """Run `main` as a command.
+    """Run `main` as a command (see `multistyle.cli.running`); Ctrl-C ends in the line `stopped` and exit code 130."""
 
-    A `MultistyleError` prints its line and exits with 1; Ctrl-C prints `stopped` and exits with 130.
-    """
-    try:
-        typer.run(main)
-    except MultistyleError as error:
-        say(f"error: {error}")
-        raise SystemExit(1) from error
-    except KeyboardInterrupt:
-        say(stopped)
-        raise SystemExit(130) from None
+    @functools.wraps(main)
+    def stoppable(**options: Any) -> None:
+        try:
+            main(**options)
+        except KeyboardInterrupt:
+            say(stopped)
+            raise typer.Exit(130) from None
+
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command()(stoppable)
+    run_app(app)
 
 
 def chosen(text: str, known: Iterable[str], kind: str) -> list[str]:

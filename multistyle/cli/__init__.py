@@ -8,6 +8,7 @@ import typer
 
 from .export import export
 from .folder import folder
+from .running import run
 from .sequence import sequence
 from .sheet import sheet
 from .styles import styles
@@ -25,6 +26,6 @@ def multistyle() -> None:
 
 
 def main() -> None:
-    """Run the command. (Typer ends it with exit code 130 on an interrupt.)"""
+    """Run the command."""
     warnings.filterwarnings("ignore", module="PIL")  # remarks on odd metadata, about which a user can do nothing
-    app(prog_name="multistyle")
+    run(app, "multistyle")

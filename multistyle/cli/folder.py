@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import os
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import MultistyleError
 from ..messages import say, tell
 from .options import LookOptions, ModelOptions, StripOptions, command, prepare
-from .running import FAILURE, USAGE, failing_with, progress_bar
+from .running import FAILURE, INTERRUPTED, USAGE, failing_with, progress_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..folder import Outcome
+    from ..folder_plan import FolderPlan
 
 RANDOM = "random"
 
 
 @command
 def folder(
-    source: Annotated[Path, typer.Argument(metavar="IN_DIR", help="Folder of pictures; those inside it too.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Folder to paint into, made if missing.")],
+    source: Annotated[str, typer.Argument(metavar="IN_DIR", help="Folder of pictures; those inside it too.")],
+    target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Folder to paint into, made if missing.")],
     model: ModelOptions,
     look: LookOptions,
     strips: StripOptions,
@@ -30,7 +36,8 @@ def folder(
 ) -> None:
     """Paint a folder, going on where it was stopped: multistyle folder photos paintings --mix random --seed 7"""
     from ..blend import mix_text
-    from ..folder import paint_folder, plan_folder
+    from ..folder import paint_folder
+    from ..folder_plan import plan_folder
 
     with failing_with(USAGE):
         if seed is not None and mix != RANDOM:
@@ -41,16 +48,38 @@ def folder(
         mixed = mix_text(stylizer.blend(options.blend, options.strength), stylizer.names)
         outcomes = paint_folder(stylizer, plan, options, (seed or 0) if mix == RANDOM else None)
     tell(f"mix {RANDOM if mix == RANDOM else mixed}")
-    failures = []
-    with failing_with(FAILURE), progress_bar() as bar:
-        task = bar.add_task("", total=len(plan.jobs))
-        for outcome in outcomes:
-            if outcome.error:
-                failures.append(str(outcome.error))
-            bar.update(task, advance=1, description=f"{outcome.job.name}  {bar.tasks[0].speed or 0:.1f}/s")
+    failures = [*plan.unreadable, *paint_all(plan, outcomes)]
     for failure in failures:
         say(f"error: {failure}")
-    there = f", {plan.done} there already" if plan.done else ""
-    tell(f"{len(plan.jobs) - len(failures)} of {len(plan.jobs)} painted into {target}{there}")
+    tell(summary(plan, len(plan.jobs) - len(failures) + len(plan.unreadable)))
     if failures:
         raise typer.Exit(FAILURE)
+
+
+def paint_all(plan: FolderPlan, outcomes: Iterator[Outcome]) -> list[str]:
+    """Paint with progress, and return a line for each picture that failed; Ctrl-C or a full disk ends the command."""
+    failures = []
+    try:
+        with progress_bar() as bar:
+            task = bar.add_task("", total=len(plan.jobs))
+            for outcome in outcomes:
+                if outcome.error:
+                    failures.append(str(outcome.error))
+                bar.update(task, advance=1, description=f"{outcome.job.name}  {bar.tasks[0].speed or 0:.1f}/s")
+    except (KeyboardInterrupt, MultistyleError) as end:
+        outcomes.close()  # waits for the pictures that are being written
+        reason = [str(end)] if isinstance(end, MultistyleError) else []
+        for failure in [*plan.unreadable, *failures, *reason]:
+            say(f"error: {failure}")
+        painted = sum(os.path.isfile(job.target) for job in plan.jobs)
+        say(f"stopped: {summary(plan, painted)}; the same command goes on from here")
+        raise typer.Exit(FAILURE if reason else INTERRUPTED) from None
+    return failures
+
+
+def summary(plan: FolderPlan, painted: int) -> str:
+    from ..folder_plan import describe_files
+
+    there = f", {plan.done} there already" if plan.done else ""
+    others = f", passed over: {describe_files(plan.passed_over)}" if plan.passed_over else ""
+    return f"{painted} of {len(plan.jobs)} painted into {plan.target}{there}{others}"

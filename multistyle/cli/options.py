@@ -141,3 +141,11 @@ def split_region(text: str) -> tuple[Path, str]:
     if not (mask and equals and mix):
         raise MultistyleError(f"a region is MASK=MIX, like sky.png=starry, not {text!r}")
     return Path(mask), mix
+
+
+def input_files(model: ModelOptions, look: LookOptions) -> list[Path]:
+    """The files that the options make the command read, which an output must not replace."""
+    from ..weights import default_weights
+
+    masks = [split_region(text)[0] for text in look.region or []]
+    return [model.weights or default_weights(), *(model.style_file or []), *masks]

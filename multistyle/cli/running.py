@@ -1,7 +1,10 @@
-"""How a command runs: exit codes, progress, failures of single pictures."""
+"""How a command runs: exit codes, standard streams, progress, failures of single pictures."""
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -9,41 +12,91 @@ from typing import TYPE_CHECKING
 import typer
 
 from ..errors import MultistyleError
-from ..messages import Progress, printable, say
+from ..messages import Progress, flushed, printable, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from torch import Tensor
 
-USAGE, FAILURE = 2, 1  # exit codes: wrong usage, and nothing was painted; something failed while working
+UsageError = typer.BadParameter.__base__  # typer does not export it
+USAGE, FAILURE, INTERRUPTED = (
+    2,
+    1,
+    130,
+)  # exit codes: wrong usage, and nothing was painted; something failed while working; Ctrl-C
+
+
+def run(app: typer.Typer, name: str | None = None) -> None:
+    """Run `app` with the program's arguments and exit; a `MultistyleError` becomes its line and exit code 1.
+
+    name: of the program, for usage lines; None: from the way Python was started. Typer itself turns Ctrl-C into exit
+    code 130.
+    """
+    _open_standard_streams()
+    try:
+        code = app(prog_name=name, standalone_mode=False) or 0
+    except UsageError as error:
+        shown = io.StringIO()
+        error.show(shown)
+        for line in shown.getvalue().rstrip().split("\n"):
+            say(line)
+        code = error.exit_code
+    except MultistyleError as error:
+        say(f"error: {error}")
+        code = 1
+    except SystemExit as end:  # typer's answer to a reader that left while it printed help
+        code = 0 if isinstance(end.__context__, BrokenPipeError) else end.code
+    except OSError:  # typer's help on a full disk
+        if flushed():
+            raise
+        code = 1
+    raise SystemExit(code)
+
+
+def _open_standard_streams() -> None:
+    """Point the standard streams that are closed at nothing, or the next file opened would get what is printed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
 
 
 def progress_bar() -> Bar:
     """A line of progress on standard error, where that is a terminal; a rich `Progress`, to be entered."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        Task,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Description(TextColumn):
+        def render(self, task: Task) -> Text:
+            return Text(printable(task.description))
 
     console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
+    columns = (SpinnerColumn(), Description(""), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    to_terminal = sys.stdout is not None and sys.stdout.isatty()  # otherwise rich would turn it to standard error
+    return Progress(
+        *columns, console=console, transient=True, redirect_stdout=to_terminal, disable=not console.is_terminal
     )
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
 def showing(title: str) -> Iterator[Progress]:
     """A function that shows how far a job is, in steps done and steps in all; see `progress_bar`."""
     with progress_bar() as bar:
-        name = printable(title)
-        task = bar.add_task(name, total=None)
+        task = bar.add_task(title, total=None)
 
         def show(done: int, total: int | None) -> None:
             speed = bar.tasks[0].speed
-            bar.update(task, completed=done, total=total, description=f"{name}  {speed:.1f}/s" if speed else name)
+            bar.update(task, completed=done, total=total, description=f"{title}  {speed:.1f}/s" if speed else title)
 
         yield show
 

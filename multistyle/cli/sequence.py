@@ -9,7 +9,7 @@ import typer
 
 from ..errors import MultistyleError
 from ..messages import tell
-from .options import LookOptions, ModelOptions, StripOptions, command, prepare
+from .options import LookOptions, ModelOptions, StripOptions, command, input_files, prepare
 from .running import FAILURE, USAGE, counted, failing_with
 
 
@@ -34,7 +34,9 @@ def sequence(
     with failing_with(USAGE):
         if frames < 1:
             raise MultistyleError(f"a sequence has at least 1 frame, not {frames}")
-        check_sequence(output, [photo])
+        if not output:
+            raise MultistyleError("the name of the output is empty")
+        check_sequence(output, [photo, *input_files(model, look)])
     stylizer, options = prepare(model, look, [start, *via, end], strips)
     with failing_with(FAILURE):
         picture = load_picture(photo, options)

@@ -10,7 +10,7 @@ import typer
 
 from ..errors import MultistyleError
 from ..messages import tell
-from .options import LookOptions, ModelOptions, StripOptions, command, prepare
+from .options import LookOptions, ModelOptions, StripOptions, command, input_files, prepare
 from .running import FAILURE, USAGE, counted, failing_with
 
 SIZE = 256  # px, of each painting by default
@@ -41,7 +41,7 @@ def sheet(
     with failing_with(USAGE):
         if styles is not None and corners:
             raise MultistyleError("a sheet shows --styles or --corners; leave one out")
-        check_output(output, [photo])
+        check_output(output, [photo, *input_files(model, look)])
     stylizer, options = prepare(model, look, corners, strips)
     options = replace(options, size=options.size or SIZE)
     with failing_with(USAGE):

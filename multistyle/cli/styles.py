@@ -23,13 +23,13 @@ def styles(
         catalogue = load_weights(weights).catalogue
     if as_json:
         rows = [{key: getattr(style, key) for key in ("name", "artist", "title", "year")} for style in catalogue]
-        text = json.dumps(rows, ensure_ascii=False, indent=2)
+        lines = json.dumps(rows, indent=2).split("\n")  # ASCII, for any encoding
     else:
         name_width, artist_width = (max(len(getattr(style, key)) for style in catalogue) for key in ("name", "artist"))
         works = [", ".join(filter(None, (style.title, style.year))) for style in catalogue]
-        text = "\n".join(
+        lines = [
             f"{style.name:{name_width}}  {style.artist:{artist_width}}  {work}".rstrip()
             for style, work in zip(catalogue, works, strict=True)
-        )
-    if not tell(text):
+        ]
+    if not all([tell(line) for line in lines]):
         raise typer.Exit(FAILURE)

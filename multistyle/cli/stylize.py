@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..errors import MultistyleError
+from ..errors import MultistyleError, as_line
 from ..messages import tell
-from .options import LookOptions, Mix, ModelOptions, StripOptions, command, prepare
+from .options import LookOptions, Mix, ModelOptions, StripOptions, command, input_files, prepare
 from .running import USAGE, failing_with, report, showing
 
 
@@ -30,7 +32,7 @@ def stylize(
 
     stylizer, options = prepare(model, look, [mix] if mix is not None else [], strips)
     with failing_with(USAGE):
-        jobs = plan(photos, output)
+        jobs = plan(photos, output, input_files(model, look))
     tell(f"mix {mix_text(stylizer.blend(options.blend, options.strength), stylizer.names)}")
     failures = []
     for photo, target in jobs:
@@ -40,33 +42,57 @@ def stylize(
             height, width = painted.picture.image.shape[1:]
             estimated = ", statistics estimated" if options.estimate else ""
             tell(f"{target}  {width} x {height}{f'  (in strips{estimated})' if painted.strips else ''}")
-        except MultistyleError as error:
-            failures.append(str(error))
+        except Exception as error:  # a failure of this photo, whatever it is; the others are painted
+            line = as_line(error, f"cannot paint {photo}")
+            named = str(photo) in line or str(target) in line
+            failures.append(line if named else f"cannot paint {photo}: {line}")
     report(failures, len(jobs))
 
 
-def plan(photos: list[Path], output: str) -> list[tuple[Path, Path]]:
-    """Which photo goes to which file. Raises `MultistyleError` for outputs that cannot be, or that clash."""
-    from ..image import WRITABLE, check_output
+def plan(photos: list[Path], output: str, inputs: Sequence[Path] = ()) -> list[tuple[Path, Path]]:
+    """Which photo goes to which file; makes the folder that they go to.
 
-    into_folder = output.endswith("/") or len(photos) > 1 or Path(output).is_dir()
-    if not into_folder:
-        jobs = [(photos[0], Path(output))]
+    inputs: what else is read. Raises `MultistyleError` for outputs that cannot be, that clash, or that are inputs.
+    """
+    from ..files import check_not_inputs
+    from ..folder_plan import PICTURES, painting_names
+    from ..image import check_output
+
+    if not output:
+        raise MultistyleError("the name of the output is empty")
+    for photo in photos:
+        if not photo.name:
+            raise MultistyleError(f"{photo} is a folder, not a picture")
+    folder = Path(output)
+    if output.endswith(("/", os.sep)) or len(photos) > 1 or os.path.isdir(folder):
+        if not os.path.isdir(folder) and not output.endswith(("/", os.sep)) and folder.suffix.lower() in PICTURES:
+            raise MultistyleError(
+                f"{len(photos)} photos need a folder to go to, and {output} names a picture; give NAME/"
+            )
+        check_names(photos, folder)
+        make_folder(folder)
+        jobs = list(zip(photos, [folder / name for name in painting_names([Path(photo.name) for photo in photos])]))
     else:
-        folder = Path(output)
-        if folder.exists() and not folder.is_dir():
-            raise MultistyleError(f"several photos need a folder to go to, and {output} is a file; give OUT as NAME/")
-        folder.mkdir(parents=True, exist_ok=True)
-        jobs = [
-            (photo, folder / (photo.name if photo.suffix.lower() in WRITABLE else f"{photo.stem}.png"))
-            for photo in photos
-        ]
-    taken: dict[Path, Path] = {}
-    for photo, target in jobs:
+        jobs = [(photos[0], folder)]
+    for _, target in jobs:
         check_output(target)
-        if target.resolve() == photo.resolve():
-            raise MultistyleError(f"{target} is the photo itself; choose another output")
-        if target in taken:
-            raise MultistyleError(f"{taken[target]} and {photo} would both be written to {target}; rename one")
-        taken[target] = photo
+    check_not_inputs([target for _, target in jobs], [*photos, *inputs])
     return jobs
+
+
+def check_names(photos: list[Path], folder: Path) -> None:
+    """Raise `MultistyleError` where two photos have one name. (Names that differ get different paintings.)"""
+    taken: dict[str, Path] = {}
+    for photo in photos:
+        if photo.name in taken:
+            first = taken[photo.name]
+            raise MultistyleError(f"{first} and {photo} would both be written to {folder / photo.name}; rename one")
+        taken[photo.name] = photo
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "there is a file of that name" if isinstance(error, FileExistsError) else error.strerror
+        raise MultistyleError(f"cannot make the folder {folder}: {reason}") from error

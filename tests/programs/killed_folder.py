@@ -8,7 +8,8 @@ import signal
 import sys
 from pathlib import Path
 
-from multistyle.folder import paint_folder, plan_folder
+from multistyle.folder import paint_folder
+from multistyle.folder_plan import plan_folder
 from multistyle.stylizer import load_stylizer
 
 weights, source, target, left = *sys.argv[1:4], int(sys.argv[4])

@@ -1,0 +1,142 @@
+"""Which pictures of a folder are to be painted, and into which files. Writes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from .errors import MultistyleError
+from .image import HEIF, WRITABLE
+
+PICTURES = WRITABLE | HEIF | {".gif", ".jfif", ".jp2", ".tga"}  # the files of a folder taken for pictures
+KINDS = 6  # of files passed over, listed at most
+
+
+class Job(NamedTuple):
+    """One picture. name: relative to the input folder, with forward slashes; photo: its file; target: its painting."""
+
+    name: str
+    photo: Path
+    target: Path
+
+
+class FolderPlan(NamedTuple):
+    """What is left to paint into the folder `target`, by name.
+
+    done: how many paintings are there already; unreadable: a line for each folder that cannot be read; passed_over: how
+    many other files there are, by suffix.
+    """
+
+    target: Path
+    jobs: list[Job]
+    done: int
+    unreadable: Sequence[str] = ()
+    passed_over: Counter[str] = Counter()
+
+
+class _Found(NamedTuple):
+    photos: list[Path]
+    unreadable: list[str]
+    passed_over: Counter[str]
+
+
+def plan_folder(source: str | Path, target: str | Path) -> FolderPlan:
+    """Find the pictures in the folder `source` and the folders in it, and which of them `target` does not have yet.
+
+    Paintings keep their photo's relative name; see `painting_names` for those that cannot. Hidden files are passed
+    over. Writes nothing. Raises `MultistyleError` where source is no readable folder or has no pictures, and where
+    target is inside it or cannot be written.
+    """
+    source, target = _check_folders(source, target)
+    found = _walk(source)
+    if not found.photos:
+        others = f"; passed over: {describe_files(found.passed_over)}" if found.passed_over else ""
+        known = ", ".join(sorted(PICTURES))
+        raise MultistyleError(
+            "; ".join([f"there are no pictures in {source} (known: {known}){others}", *found.unreadable])
+        )
+    names = [photo.relative_to(source) for photo in found.photos]
+    jobs = [
+        Job(name.as_posix(), photo, target / painting)
+        for name, photo, painting in zip(names, found.photos, painting_names(names))
+    ]
+    _check_targets(jobs, source)
+    left = [job for job in jobs if not os.path.isfile(job.target)]
+    return FolderPlan(target, left, len(jobs) - len(left), found.unreadable, found.passed_over)
+
+
+def painting_names(photos: Sequence[Path]) -> list[Path]:
+    """The names of the paintings of `photos`, which are different relative names, in their order.
+
+    A name keeps its suffix where that can be written; otherwise the suffix becomes .png, or, where another painting has
+    that name, .png is added: `a.gif` beside `a.png` becomes `a.gif.png`.
+    """
+    short = [photo if photo.suffix.lower() in WRITABLE else photo.with_suffix(".png") for photo in photos]
+    wanted, taken, names = Counter(short), set(short), []
+    for photo, name in zip(photos, short):
+        if name != photo and wanted[name] > 1:
+            name = photo.with_name(f"{photo.name}.png")
+            while name in taken:
+                name = name.with_name(f"{name.name}.png")
+            taken.add(name)
+        names.append(name)
+    return names
+
+
+def describe_files(counts: Counter[str]) -> str:
+    """Numbers of files by suffix as text, the most frequent first: "3 .dng, 1 .jxl"."""
+    listed = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(count for _, count in listed[KINDS:])
+    return ", ".join([*(f"{count} {kind}" for kind, count in listed[:KINDS]), *([f"{rest} others"] if rest else [])])
+
+
+def _check_folders(source: str | Path, target: str | Path) -> tuple[Path, Path]:
+    for folder, what in ((source, "input"), (target, "output")):
+        if not str(folder):
+            raise MultistyleError(f"the name of the {what} folder is empty")
+    source, target = (Path(os.path.realpath(path)) for path in (source, target))  # links would hide what is inside what
+    if not os.path.isdir(source):
+        raise MultistyleError(f"{source} is a file, not a folder" if os.path.exists(source) else f"no folder {source}")
+    if target.is_relative_to(source):
+        raise MultistyleError(f"the output folder {target} is inside the input folder {source}; choose one outside it")
+    there = next(path for path in (target, *target.parents) if os.path.exists(path))
+    if not there.is_dir():
+        raise MultistyleError(f"cannot write into {target}: {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise MultistyleError(f"cannot write into {target}: {there} is not writable")
+    return source, target
+
+
+def _check_targets(jobs: list[Job], source: Path) -> None:
+    """Raise `MultistyleError` where a painting would come among the photos, through a link in the output folder too."""
+    places = {job.target.parent: job for job in jobs}
+    for folder, job in places.items():
+        if Path(os.path.realpath(folder)).is_relative_to(source):
+            raise MultistyleError(
+                f"{job.photo} would be written to {job.target}, among the photos; choose another folder"
+            )
+
+
+def _walk(source: Path) -> _Found:
+    found = _Found([], [], Counter())
+
+    def skip(error: OSError) -> None:
+        line = f"cannot read the folder {error.filename}: {error.strerror}"
+        if Path(error.filename) == source:
+            raise MultistyleError(line) from error
+        found.unreadable.append(line)
+
+    for place, folders, files in os.walk(source, onerror=skip):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found.passed_over["links to folders"] += sum(os.path.islink(os.path.join(place, name)) for name in folders)
+        for name in sorted(name for name in files if not name.startswith(".")):
+            suffix = Path(name).suffix.lower()
+            if suffix in PICTURES:
+                found.photos.append(Path(place, name))
+            else:
+                found.passed_over[suffix or "without suffix"] += 1
+    found.unreadable.sort()
+    return _Found(found.photos, found.unreadable, +found.passed_over)
