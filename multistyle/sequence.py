@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-import io
+import os
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image
+from PIL import GifImagePlugin, Image
 from torch import Tensor
 
+from .device import free_memory
 from .errors import MultistyleError
-from .files import atomic_write, check_place
-from .image import Picture, check_output, check_picture, write_image
+from .files import atomic_write, check_place, remove_stale
+from .image import Picture, check_image, check_output, check_picture, lay_on_white, write_image
 from .painting import PaintOptions
 from .stylizer import Stylizer
 from .video.reader import load_av
+from .video.writer import VideoWriter
 
 FRAMES_PER_SECOND = 20
-H264 = {"crf": "17", "preset": "medium"}  # 17: hardly told from lossless
+BYTES_PER_FRAME = 50  # of a file, whatever is in it
+BYTES_PER_PIXEL = {"": 0.2, ".gif": 0.1, ".mp4": 0.001}  # less than any painting takes
+TRANSPARENT = 255  # the place in a GIF's palette
 
 
 def blend_path(corners: Tensor, frames: int) -> Tensor:
     """Blends (frames, S) evenly over the path through `corners` (K, S), both ends included, each leg as long.
 
-    One frame is the first corner. Raises `MultistyleError` for fewer than two corners or one frame.
+    One frame is the first corner. Raises `MultistyleError` for fewer than two corners or one frame, and for more
+    frames than fit in memory.
     """
     if len(corners) < 2:
         raise MultistyleError(f"a path of blends has at least 2 ends, not {len(corners)}")
     if frames < 1:
         raise MultistyleError(f"a sequence has at least 1 frame, not {frames}")
+    needed = 4 * corners.element_size() * corners[0].numel() * frames  # the path, and what it is computed from
+    if needed > free_memory(torch.device("cpu")):
+        raise MultistyleError(f"{frames} blends would take {needed / 1e9:.1f} GB of memory; ask for fewer frames")
     positions = torch.linspace(0, len(corners) - 1, frames)
     legs = positions.long().clamp_max(len(corners) - 2)
     return torch.lerp(corners[legs], corners[legs + 1], (positions - legs)[:, None])
@@ -51,7 +59,7 @@ def paint_sequence(
 
 
 def check_sequence(output: str | Path, inputs: Iterable[str | Path] = ()) -> None:
-    """Raise `MultistyleError` unless `write_sequence` can write there, in place of none of the `inputs`."""
+    """Raise `MultistyleError` unless `write_sequence` can write there. inputs: files that are not to be replaced."""
     path, suffix = Path(output), _suffix(output)
     if suffix == ".mp4":
         load_av()
@@ -65,22 +73,40 @@ def check_sequence(output: str | Path, inputs: Iterable[str | Path] = ()) -> Non
         check_output((path if path.is_dir() else path.parent) / "0001.png")
 
 
-def write_sequence(output: str | Path, frames: Iterable[Tensor]) -> None:
+def check_room(output: str | Path, frames: int, height: int, width: int) -> None:
+    """Raise `MultistyleError` where the disk surely cannot hold so many frames of height x width px."""
+    needed = frames * (BYTES_PER_FRAME + height * width * BYTES_PER_PIXEL[_suffix(output)])
+    free = shutil.disk_usage(os.path.dirname(os.path.realpath(output))).free
+    if needed > free:
+        sizes = f"at least {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
+        raise MultistyleError(f"{frames} frames of {width} x {height} px in {output} would take {sizes}; ask for fewer")
+
+
+def write_sequence(output: str | Path, frames: Iterable[Tensor], alpha: Tensor | None = None) -> None:
     """Write `frames`, (3, H, W) in [0, 1] and of one size, as they come, at 20 a second.
 
     output: a name in .gif (looped, 256 colours a frame) or .mp4 (H.264; odd sides get one more row or column), which
-    appears complete or not at all; or a folder, made if missing, for 0001.png and so on. Raises `MultistyleError`,
-    also for .mp4 where PyAV is not installed.
+    appears complete or not at all; or a folder, made if missing, for 0001.png and so on. alpha: (1, H, W) in [0, 1],
+    of all frames, which then hold straight colours; kept in PNG, in GIF either 0 or 1, and laid on white in MP4.
+
+    Raises `MultistyleError` for frames or an alpha of another kind, for no frames at all, for an output that cannot be
+    written, and for .mp4 where PyAV is not installed.
     """
     check_sequence(output)
     path, suffix = Path(output), _suffix(output)
+    frames = _checked(frames, alpha)
     if not suffix:
         path.mkdir(exist_ok=True)
+        remove_stale(path)
         for number, frame in enumerate(frames, start=1):
-            write_image(path / f"{number:04d}.png", frame)
+            write_image(path / f"{number:04d}.png", frame, alpha)
         return
+    remove_stale(os.path.dirname(os.path.realpath(path)))
     with atomic_write(path) as temporary:
-        (_write_gif if suffix == ".gif" else _write_mp4)(temporary, frames)
+        if suffix == ".gif":
+            _write_gif(temporary, frames, alpha)
+        else:
+            _write_mp4(temporary, path, frames, alpha)
 
 
 def _suffix(output: str | Path) -> str:
@@ -93,36 +119,55 @@ def _suffix(output: str | Path) -> str:
     return suffix
 
 
-def _pixels(frame: Tensor) -> np.ndarray:
-    return frame.detach().cpu().mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()
+def _checked(frames: Iterable[Tensor], alpha: Tensor | None) -> Iterator[Tensor]:
+    """The frames as they come, each one checked, with one size and that of `alpha`; at least one."""
+    shape = None
+    for number, frame in enumerate(frames, start=1):
+        check_image(frame)
+        if frame.ndim != 3 or (shape is not None and frame.shape != shape):
+            expected = "(3, H, W)" if shape is None else f"{tuple(shape)} as the first"
+            raise MultistyleError(f"frame {number} of a sequence has shape {expected}, got {tuple(frame.shape)}")
+        if shape is None and alpha is not None:
+            _check_alpha(alpha, *frame.shape[1:])
+        shape = frame.shape
+        yield frame
+    if shape is None:
+        raise MultistyleError("a sequence has at least 1 frame, not 0")
 
 
-def _write_gif(path: Path, frames: Iterable[Tensor]) -> None:
-    pictures = (Image.fromarray(_pixels(frame)).quantize() for frame in frames)
-    timing = {"duration": 1000 // FRAMES_PER_SECOND, "loop": 0}
-    encoded = io.BytesIO()  # not the file itself: Pillow can miss that a disk became full
-    next(pictures).save(encoded, format="GIF", save_all=True, append_images=pictures, **timing)
-    path.write_bytes(encoded.getbuffer())
+def _check_alpha(alpha: Tensor, height: int, width: int) -> None:
+    expected = f"the alpha of these frames is a float tensor (1, {height}, {width}) in [0, 1]"
+    if not isinstance(alpha, Tensor) or not alpha.is_floating_point():
+        raise MultistyleError(f"{expected}; got {getattr(alpha, 'dtype', type(alpha).__name__)}")
+    if alpha.shape != (1, height, width):
+        raise MultistyleError(f"{expected}; got shape {tuple(alpha.shape)}")
+    if not bool(((alpha >= 0) & (alpha <= 1)).all()):
+        raise MultistyleError(f"{expected}; got other values")
 
 
-def _write_mp4(path: Path, frames: Iterable[Tensor]) -> None:
-    av = load_av()
-    bt709, video_range = 1, 1  # named in the file, as players guess differently
-    colours = {"format": "yuv420p", "dst_colorspace": bt709, "dst_color_range": video_range}
+def _write_gif(path: Path, frames: Iterable[Tensor], alpha: Tensor | None) -> None:
+    """Write frame by frame: Pillow's own `save` would hold all of them in memory."""
+    timing = {"duration": 1000 // FRAMES_PER_SECOND, "include_color_table": True}
+    clear = None if alpha is None else Image.fromarray((alpha[0] < 0.5).byte().mul(255).cpu().numpy())
+    colours = 256 if clear is None else TRANSPARENT
+    with path.open("wb") as file:
+        for number, frame in enumerate(frames):
+            pixels = frame.detach().mul(255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
+            picture = Image.fromarray(pixels).quantize(colours)
+            if clear is not None:
+                picture.paste(TRANSPARENT, mask=clear)
+                timing["transparency"] = TRANSPARENT
+            if number == 0:
+                file.writelines(GifImagePlugin.getheader(picture, info={"loop": 0, "version": b"89a"})[0])
+            file.writelines(GifImagePlugin.getdata(picture, **timing))
+        file.write(b";")
+
+
+def _write_mp4(path: Path, target: Path, frames: Iterable[Tensor], alpha: Tensor | None) -> None:
+    writer = VideoWriter(path, target, Fraction(FRAMES_PER_SECOND), Fraction(1, FRAMES_PER_SECOND))
     try:
-        with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND, options=H264)
-            stream.pix_fmt = "yuv420p"  # what every player plays; has one colour for 2 x 2 px, hence even sides
-            context = stream.codec_context
-            context.colorspace = context.color_primaries = context.color_trc = bt709
-            context.color_range = video_range
-            for number, frame in enumerate(frames):
-                height, width = frame.shape[1:]
-                even = F.pad(frame[None], (0, width % 2, 0, height % 2), mode="replicate")[0]
-                if number == 0:
-                    stream.height, stream.width = even.shape[1:]
-                picture = av.VideoFrame.from_ndarray(_pixels(even), format="rgb24")
-                container.mux(stream.encode(picture.reformat(**colours)))
-            container.mux(stream.encode())
-    except av.FFmpegError as error:
-        raise OSError(error.errno, error.strerror) from error
+        for number, frame in enumerate(frames):
+            writer.write(frame if alpha is None else lay_on_white(frame, alpha.to(frame.device)), number)
+        writer.finish()
+    finally:
+        writer.discard()

@@ -14,9 +14,10 @@ FILES = sorted(path for folder in ("multistyle", "train", "benchmarks") for path
 # Each module of multistyle may import those on lines above its own.
 ROAD = [
     {"errors"},
-    {"network", "files", "messages", "device", "color", "png_chunks", "jpeg_segments", "profiles", "resize"},
+    {"network", "files", "messages", "device", "color", "png_chunks", "jpeg_segments", "profiles", "resize"}
+    | {"video.clock", "video.cut", "video.pictures"},
     {"containers", "video.reader", "video.motion", "tensor_file"},
-    {"metadata", "transparency"},
+    {"metadata", "transparency", "video.sound"},
     {"decode", "encode"},
     {"image", "blend", "video.writer"},
     {"weights", "mix_record", "folder_plan", "fast_network"},

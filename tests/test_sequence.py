@@ -12,7 +12,7 @@ from multistyle.cli.sequence import sequence
 from multistyle.cli.sheet import sheet
 from multistyle.errors import BlendError, ImageError, MultistyleError
 from multistyle.image import Picture, read_image, write_image
-from multistyle.sequence import blend_path, check_sequence, paint_sequence, write_sequence
+from multistyle.sequence import blend_path, check_room, check_sequence, paint_sequence, write_sequence
 from multistyle.sheet import arrange_sheet, corner_sheet, paint_sheet, style_sheet
 
 
@@ -96,6 +96,90 @@ def test_a_folder_gets_numbered_pngs(tmp_path, name):
     write_sequence(f"{tmp_path}/{name}", iter(frames))
     for number, frame in enumerate(frames, start=1):
         assert torch.equal(read_image(tmp_path / name / f"000{number}.png"), frame)
+
+
+def cutout() -> tuple[torch.Tensor, torch.Tensor]:
+    """A green picture (3, 16, 16) and an alpha that hides its upper half and shows a quarter of one pixel's row."""
+    alpha = torch.ones(1, 16, 16)
+    alpha[:, :8] = 0
+    alpha[:, 8] = 0.25
+    return torch.tensor([0.1, 0.8, 0.2])[:, None, None].expand(3, 16, 16), alpha
+
+
+def test_alpha_is_kept_in_pngs(tmp_path):
+    image, alpha = cutout()
+    write_sequence(tmp_path / "out", [image, image], alpha)
+    for path in sorted((tmp_path / "out").iterdir()):
+        with Image.open(path) as opened:
+            assert opened.getpixel((3, 12)) == (26, 204, 51, 255) and opened.getpixel((3, 3))[3] == 0
+            assert opened.getpixel((3, 8)) == (26, 204, 51, 64)
+
+
+def test_alpha_is_all_or_nothing_in_a_gif(tmp_path):
+    image, alpha = cutout()
+    write_sequence(tmp_path / "a.gif", [image, image.flip(0), image], alpha)
+    with Image.open(tmp_path / "a.gif") as opened:
+        frames = [frame.convert("RGBA") for frame in ImageSequence.Iterator(opened)]
+    assert [frame.getpixel((3, 12)) for frame in frames] == [(26, 204, 51, 255), (51, 204, 26, 255), (26, 204, 51, 255)]
+    assert all(frame.getpixel((3, row))[3] == 0 for frame in frames for row in (0, 7, 8))
+
+
+def test_alpha_is_laid_on_white_once_in_an_mp4(tmp_path):
+    av = pytest.importorskip("av")
+    image, alpha = cutout()
+    alpha[:] = 0.5
+    write_sequence(tmp_path / "a.mp4", [image], alpha)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        got = next(container.decode(video=0)).to_ndarray(format="rgb24").mean((0, 1))
+    assert abs(got - [140, 230, 153]).max() < 4
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.mp4", "frames/"])
+def test_what_is_no_frame_or_alpha_is_one_line(tmp_path, name):
+    if name.endswith("mp4"):
+        pytest.importorskip("av")
+    good, nan = torch.rand(3, 16, 16), torch.full((3, 16, 16), float("nan"))
+    for number, bad in enumerate(
+        [(good * 255).byte(), good * 255, nan, good[:1], good[None], good[:, :8], good.numpy()]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with pytest.raises(MultistyleError):
+            write_sequence(f"{folder}/{name}", [good, bad])
+        assert not list(folder.glob("*.*")), "no part of a file"
+    for alpha in (
+        torch.ones(16, 16),
+        torch.ones(1, 8, 16),
+        torch.full((1, 16, 16), 2.0),
+        torch.ones(1, 16, 16).byte(),
+        nan[:1],
+    ):
+        with pytest.raises(MultistyleError, match="the alpha"):
+            write_sequence(tmp_path / name, [good], alpha)
+    with pytest.raises(MultistyleError, match="at least 1 frame"):
+        write_sequence(tmp_path / name, [])
+
+
+def test_frames_are_written_as_they_come(tmp_path):
+    """So memory is that of a few frames: a GIF grows while frames are still being made."""
+    sizes = []
+
+    def frames():
+        for _ in range(4):
+            yield torch.rand(3, 64, 64)
+            sizes.extend(path.stat().st_size for path in tmp_path.iterdir())
+
+    write_sequence(tmp_path / "a.gif", frames())
+    assert sizes == sorted(sizes) and 0 < sizes[2] < sizes[3]
+
+
+def test_more_frames_than_anything_can_hold_are_refused(tmp_path):
+    with pytest.raises(MultistyleError, match="GB of memory; ask for fewer"):
+        blend_path(torch.eye(30), 10**12)
+    for name in ("a.gif", "a.mp4", "frames/"):
+        with pytest.raises(MultistyleError, match="GB are free; ask for fewer"):
+            check_room(tmp_path / name, 10**13, 480, 640)
+        check_room(tmp_path / name, 10, 48, 64)
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.mp4"])
@@ -244,3 +328,10 @@ def test_wrong_usage_is_one_line_and_exit_2(run, photo, tmp_path, command, outpu
 def test_a_photo_that_cannot_be_read_is_exit_1(run, tmp_path):
     result = run("sequence", tmp_path / "none.jpg", tmp_path / "a.gif", *ENDS, 2)
     assert result.exit_code == 1 and result.stderr.count("\n") == 1 and not (tmp_path / "a.gif").exists()
+
+
+def test_a_thousand_million_frames_are_refused_in_one_line(run, photo, tmp_path):
+    for name in ("a.gif", "frames/"):
+        result = run("sequence", photo, tmp_path / name, *ENDS, 10**13)
+        assert result.exit_code == 1 and result.stderr.count("\n") == 1 and "ask for fewer" in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photo.png", "tiny.safetensors"]

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from comparing import relative_distance
 
+from multistyle.errors import BlendError, ImageError, MultistyleError
 from multistyle.one_pass import Carry
 from multistyle.video.steady import Camera, Denoiser, Steady, is_cut, luminance, shift
 
@@ -103,3 +104,20 @@ def test_any_size_and_photo_is_the_frame_itself(stylizer, size):
         frame = torch.rand(3, *size)
         assert steady(frame, time=index * STEP).shape == frame.shape
         assert relative_distance(steady(frame, "photo", time=index * STEP), frame) < 1e-4
+
+
+def test_what_is_no_frame_blend_or_time_is_one_line(stylizer, scene):
+    steady = Steady(stylizer)
+    steady(scene, time=1.0)
+    nan = scene.clone()
+    nan[0, 0, 0] = float("nan")
+    for frame in ((scene * 255).byte(), scene * 255, nan, scene[:1], scene[None], scene.numpy()):
+        with pytest.raises(ImageError):
+            steady(frame, time=2.0)
+    for blend in (torch.eye(4), torch.ones(4, 2, 2) / 4):
+        with pytest.raises(BlendError, match="one blend"):
+            steady(scene, blend, time=2.0)
+    for time in (0.5, float("nan"), float("inf")):
+        with pytest.raises(MultistyleError, match="do not go back"):
+            steady(scene, time=time)
+    assert steady.time == 1.0, "nothing of these took part"

@@ -29,7 +29,7 @@ def sequence(
     import torch
 
     from ..painting import load_picture
-    from ..sequence import blend_path, check_sequence, paint_sequence, write_sequence
+    from ..sequence import blend_path, check_room, check_sequence, paint_sequence, write_sequence
 
     with failing_with(USAGE):
         if frames < 1:
@@ -40,7 +40,8 @@ def sequence(
     stylizer, options = prepare(model, look, [start, *via, end], strips)
     with failing_with(FAILURE):
         picture = load_picture(photo, options)
+        check_room(output, frames, *picture.image.shape[1:])
         corners = torch.stack([stylizer.blend(mix) for mix in (start, *via, end)])
         painted = paint_sequence(stylizer, picture, blend_path(corners, frames), options)
-        write_sequence(output, counted(painted, frames, output))
+        write_sequence(output, counted(painted, frames, output), picture.alpha)
     tell(f"{output}  {picture.image.shape[2]} x {picture.image.shape[1]}, {frames} frames")

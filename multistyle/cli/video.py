@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..messages import tell
+from ..messages import say, tell
 from .options import LookOptions, Mix, ModelOptions, command, prepare
 from .running import FAILURE, USAGE, failing_with, showing
+
+INTERRUPTED = 130  # the exit code, as of every program that Ctrl-C ends
 
 
 @command
@@ -24,15 +29,49 @@ def video(
 ) -> None:
     """Paint a video steadily, its sound kept: multistyle video in.mp4 out.mp4 --mix starry --to scream"""
     from ..blend import mix_text
-    from ..video.paint import check_video_paths, paint_video
+    from ..video.paint import VideoInterrupted, check_video_paths, paint_video
 
     with failing_with(USAGE):
-        check_video_paths(source, target)
+        check_video_paths(source, target, [] if model.weights is None else [model.weights])
     first = [mix] if mix is not None else []
     stylizer, options = prepare(model, look, [*first, *([to] if to is not None else [])])
     options = replace(options, blend=mix)
     ends = [stylizer.blend(blend, look.strength) for blend in (mix, to)[: 1 + (to is not None)]]
     tell("mix " + " -> ".join(mix_text(blend, stylizer.names) for blend in ends))
-    with failing_with(FAILURE), showing(str(source)) as show:
-        frames = paint_video(source, target, stylizer, options.blend, to, look.strength, look.size, show)
-    tell(f"{target}  {frames} frames")
+    with failing_with(FAILURE), stopped_by_signals() as stop, showing(str(source)) as show:
+
+        def progress(done: int, total: int | None) -> None:
+            show(done, total)
+            if stop:
+                raise KeyboardInterrupt
+
+        try:
+            painted = paint_video(stylizer, source, target, options.blend, to, look.strength, look.size, progress)
+        except VideoInterrupted as interrupt:
+            say(str(interrupt))
+            raise typer.Exit(INTERRUPTED) from interrupt
+    for note in painted.notes:
+        say(f"{source}: {note}")
+    tell(f"{target}  {painted.frames} frames")
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[list[int]]:
+    """A list that Ctrl-C and SIGTERM add to instead of ending the program; a second one ends it at once.
+
+    Between two frames a film can be completed; in the middle of a frame its encoder could lose some.
+    """
+    caught: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def note(number: int, _: object) -> None:
+        caught.append(number)
+        for each in signals:
+            signal.signal(each, signal.default_int_handler)
+
+    before = [signal.signal(each, note) for each in signals]
+    try:
+        yield caught
+    finally:
+        for each, handler in zip(signals, before, strict=True):
+            signal.signal(each, handler)

@@ -33,12 +33,12 @@ class Camera:
             moved, match = displacement(self.key, spectrum, patch.shape)
             if match >= MATCH:
                 self.measured = (self.origin[0] + moved[0], self.origin[1] + moved[1])
-            renew = match < MATCH or any(abs(m) > side / 8 for m, side in zip(moved, patch.shape))
+            renew = match < MATCH or any(abs(m) > side / 8 for m, side in zip(moved, patch.shape, strict=True))
         if renew:
             self.key, self.origin = spectrum, self.measured
         self.position = tuple(map(hold, self.measured, self.position))
         before, self.cell = self.cell, tuple(round(p) for p in self.position)
-        self.fraction = tuple(p - c for p, c in zip(self.position, self.cell))
+        self.fraction = tuple(p - c for p, c in zip(self.position, self.cell, strict=True))
         return self.cell[0] - before[0], self.cell[1] - before[1]
 
 

@@ -1,88 +1,135 @@
 """Video file + blend -> painted video file: frame by frame, in the memory of a few frames, with its sound.
 
-Frames keep their times, and so the frame rate, constant or not; a rotation in the file is carried out on the frames,
-and the painted file has none. Sound is copied as it is. Subtitles, chapters and transparency are left out; HDR is taken
+Frames keep their times and durations, and so the frame rate, constant or not; a rotation in the file is carried out on
+the frames, and the painted file has none. Sound is copied, or encoded again where the new file cannot hold it; title,
+date, place and languages are kept. Subtitles and chapters are left out, transparency is laid on white, and HDR is taken
 for ordinary video, without tone mapping. Needs PyAV: pip install 'multistyle[video]'.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from ..blend import Blend
 from ..errors import MultistyleError
-from ..files import check_place
+from ..files import atomic_write, check_place, remove_stale
 from ..image import resize_image
+from ..messages import Progress, no_progress
 from ..stylizer import Stylizer
-from .reader import Film, load_av
-from .steady import Steady
-from .writer import ENCODERS, Writer
+from .reader import Frame, VideoReader, last_frame_time, load_av
+from .steady import Steady, one_blend
+from .writer import FORMATS, VideoWriter
 
-Progress = Callable[[int, int | None], None]  # (frames done, frames in all if known)
+
+class PaintedVideo(NamedTuple):
+    """What `paint_video` did: frames painted, and remarks on what was left out or changed, a line each."""
+
+    frames: int
+    notes: list[str]
+
+
+class VideoInterrupted(KeyboardInterrupt):
+    """An interrupt while a video was painted; its text is one line. fragment: the file of what was painted, or None."""
+
+    def __init__(self, frames: int, fragment: Path | None) -> None:
+        kept = f"the first {frames} frames are in {fragment}" if fragment else "not one frame was painted"
+        super().__init__(f"interrupted; {kept}")
+        self.frames, self.fragment = frames, fragment
 
 
 def paint_video(
+    stylizer: Stylizer,
     source: str | Path,
     target: str | Path,
-    stylizer: Stylizer,
     blend: Blend | None = None,
     to: Blend | None = None,
     strength: float = 1.0,
     size: int | None = None,
-    progress: Progress | None = None,
-) -> int:
-    """Paint the video `source` into the file `target`, steadily (see `Steady`); the number of frames painted.
+    progress: Progress = no_progress,
+) -> PaintedVideo:
+    """Paint the video `source` into the file `target`, steadily (see `Steady`).
 
     blend, strength: as in `Stylizer.__call__`, one blend (S,); to: the blend to move to, evenly from the first frame
-    to the last. size: of the longer side in px, None: as it is; an odd last row or column is cut off, for the encoders
-    take even sizes only. progress: called after every frame.
+    to the last. size: of the longer side in px, None: as it is; an odd height or width gets one more row or column.
+    progress: counts frames.
 
     The format is that of the target's suffix: H.264 in .mp4, .m4v, .mov and .mkv, VP9 in .webm. The file appears under
-    its name when it is finished. An interrupt (KeyboardInterrupt) finishes it with the frames painted so far, and is
-    raised again. Raises `MultistyleError` for what is no video, cannot be written or does not go together; for a
-    damaged or truncated video after the file was finished with what could be read; and as `Stylizer.__call__` does,
-    leaving no file.
+    its name when it is finished, and what was there before stays until then. After an interrupt (KeyboardInterrupt)
+    the frames painted so far are kept beside it, as NAME.partial.SUFFIX, and `VideoInterrupted` is raised. Raises
+    `MultistyleError` for what is not a video, cannot be written or does not go together; for a damaged or truncated
+    video after the file was finished with what could be read; and as `Stylizer.__call__` does, leaving no file.
     """
     source, target = Path(source), Path(target)
     check_video_paths(source, target)
-    start = stylizer.blend(blend, strength)
-    end = start if to is None else stylizer.blend(to, strength)
-    with Film(source) as film:
-        if to is not None and not film.length:
-            raise MultistyleError(f"{source} does not say how long it is, so that no blend can move over its length")
-        writer, steady = Writer(film, target), Steady(stylizer)
+    start = one_blend(stylizer, blend, strength)
+    end = start if to is None else one_blend(stylizer, to, strength)
+    paint = frame_painter(stylizer, start, end, size, last_frame_time(source) if to is not None else 0.0)
+    remove_stale(os.path.dirname(os.path.realpath(target)))
+    with VideoReader(source) as reader, atomic_write(target) as temporary:
+        tags = {"tags": reader.metadata, "picture_tags": reader.stream.metadata}
+        writer = VideoWriter(temporary, target, reader.rate, reader.time_base, reader.sounds, **tags)
+        frames = 0
         try:
-            for frame in film:
-                image = torch.from_numpy(frame).to(stylizer.device).permute(2, 0, 1).float() / 255
-                image = image if size is None else resize_image(image, size)
-                share = min(1.0, film.time / film.last) if film.last > 0 else 0.0
-                writer.write(steady(image, torch.lerp(start, end, share), time=film.time))
-                if progress is not None:
-                    progress(film.frames, film.total)
-        except KeyboardInterrupt:
-            writer.finish()
-            raise
-        else:
-            writer.finish()
+            for frame in reader:
+                writer.write(paint(frame), frame.ticks, frame.duration, reader.take_sound(), frame.aspect)
+                frames += 1
+                progress(frames, reader.total and max(reader.total, frames))
+            if not frames:
+                raise MultistyleError(f"{source} is damaged; not one frame can be read")
+            writer.finish(reader.take_sound())
+        except KeyboardInterrupt as interrupt:
+            fragment = _keep_fragment(writer, target) if frames else None
+            raise VideoInterrupted(frames, fragment) from interrupt
         finally:
             writer.discard()
-        if not film.frames:
-            raise MultistyleError(f"{source} is damaged; not one frame can be read")
-        if film.damaged:
-            kept = f"{film.frames} frames could be read and are in {target}"
-            raise MultistyleError(f"{source} is damaged or cut short; {kept}")
-        return film.frames
+    if reader.damaged:
+        kept = f"{frames} frames could be read and are in {target}"
+        raise MultistyleError(f"{source} is damaged or cut short; {kept}")
+    return PaintedVideo(frames, reader.notes + writer.notes)
 
 
-def check_video_paths(source: Path, target: Path) -> None:
-    """Raise `MultistyleError` unless PyAV is there and `target` can become the painted `source`."""
+def frame_painter(
+    stylizer: Stylizer, start: Tensor, end: Tensor, size: int | None, last: float
+) -> Callable[[Frame], Tensor]:
+    """A function that paints one frame after the other: `Frame` -> (3, H, W) in [0, 1].
+
+    start, end: the blends (S,) of the first frame and of the one that begins after `last` s. size: of the longer side
+    in px, None: as it is.
+    """
+    steady = Steady(stylizer)
+
+    def paint(frame: Frame) -> Tensor:
+        image = torch.from_numpy(frame.pixels).to(stylizer.device).permute(2, 0, 1).float() / 255
+        image = image if size is None else resize_image(image, size)
+        share = min(1.0, frame.time / last) if last > 0 else 0.0
+        return steady(image, torch.lerp(start, end, share), time=frame.time)
+
+    return paint
+
+
+def check_video_paths(source: str | Path, target: str | Path, inputs: Iterable[str | Path] = ()) -> None:
+    """Raise `MultistyleError` unless PyAV is there and `target` can become the painted `source`.
+
+    inputs: other files that are read, and so are not to be replaced.
+    """
     load_av()
-    if target.suffix.lower() not in ENCODERS:
-        known = ", ".join(ENCODERS)
+    if Path(target).suffix.lower() not in FORMATS:
+        known = ", ".join(FORMATS)
         raise MultistyleError(f"cannot tell the format of {target}; its name should end in one of {known}")
-    check_place(target)
-    if target.resolve() == source.resolve() or (target.exists() and source.exists() and target.samefile(source)):
-        raise MultistyleError(f"{target} is the video itself; choose another output")
+    check_place(target, inputs=[source, *inputs])
+
+
+def _keep_fragment(writer: VideoWriter, target: Path) -> Path:
+    """Complete what `writer` has of `target` under a name that says that it is a part; the name."""
+    writer.finish()
+    stem = os.fsdecode(os.fsencode(target.stem)[:200])  # names have an end
+    names = (f"{stem}.partial{number}{target.suffix}" for number in ["", *range(2, 10**6)])
+    fragment = next(path for path in map(target.with_name, names) if not os.path.lexists(path))
+    writer.path.replace(fragment)
+    return fragment

@@ -25,6 +25,8 @@ from torch import Tensor
 
 from ..blend import Blend
 from ..color import luminance
+from ..errors import BlendError, ImageError, MultistyleError
+from ..image import check_image
 from ..network import PHOTO, STRIDE
 from ..one_pass import Carry
 from ..stylizer import Stylizer
@@ -72,8 +74,10 @@ class Steady:
     def __call__(self, frame: Tensor, blend: Blend | None = None, strength: float = 1.0, time: float = 0.0) -> Tensor:
         """Paint `frame` (3, H, W) in [0, 1], shown at `time` (s, not before the last frame's): (3, H, W) in [0, 1].
 
-        blend, strength, and what is raised: see `Stylizer.__call__`. A frame of another size is a cut.
+        blend, strength, and what is raised: see `Stylizer.__call__`; one blend (S,). A frame of another size is a cut.
+        Raises `MultistyleError` also for a batch of frames or blends, and for a time before the last one.
         """
+        weights = self._checked(frame, blend, strength, time)
         frame = frame.to(self.stylizer.device, torch.float32)
         if self.previous is None or self.previous.shape != frame.shape or is_cut(self.previous, frame):
             self.carry, self.denoiser, self.camera = Carry(), Denoiser(), Camera()
@@ -82,7 +86,6 @@ class Steady:
         steady = self.denoiser(shift(frame, (-down, -right)).clamp(0, 1), moved)
         self.carry.share = 1 - math.exp((self.time - time) / TIME_CONSTANT)
         self.previous, self.time = frame, time
-        weights = self.stylizer.blend(blend, strength)
         # what has moved by c pixels since the first frame keeps its place on the grid when as many lie before it
         top, left = (-cell % STRIDE for cell in self.camera.cell)
         padded = F.pad(steady[None], (left, 0, top, 0), mode="replicate")[0]
@@ -91,6 +94,26 @@ class Steady:
         ]
         photo = weights[PHOTO]  # its share is of the frame as it is, noise and all
         return (shift(painted - photo * steady, self.camera.fraction) + photo * frame).clamp(0, 1)
+
+    def _checked(self, frame: Tensor, blend: Blend | None, strength: float, time: float) -> Tensor:
+        """The weights (S,) of `blend` at `strength`. Raises `MultistyleError` for what `__call__` cannot take."""
+        check_image(frame)
+        if frame.ndim != 3:
+            raise ImageError(f"one frame a call: expected shape (3, H, W), got {tuple(frame.shape)}")
+        weights = one_blend(self.stylizer, blend, strength)
+        if not (math.isfinite(time) and (self.previous is None or time >= self.time)):
+            raise MultistyleError(
+                f"times of frames are finite and do not go back; got {time:g} s after {self.time:g} s"
+            )
+        return weights
+
+
+def one_blend(stylizer: Stylizer, blend: Blend | None = None, strength: float = 1.0) -> Tensor:
+    """The weights (S,) of `blend` at `strength`. Raises `BlendError`, also for a batch and for a blend field."""
+    weights = stylizer.blend(blend, strength)
+    if weights.ndim != 1:
+        raise BlendError(f"a frame is painted in one blend, of shape (S,); got shape {tuple(weights.shape)}")
+    return weights
 
 
 def is_cut(before: Tensor, after: Tensor) -> bool:

@@ -1,91 +1,151 @@
-"""Painted frames and packets of sound -> video file."""
+"""Frames and packets of sound -> video file: the one place where video is encoded."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import MultistyleError
-from .reader import Film, failing_as, load_av
+from .reader import failing_as, load_av
+from .sound import SoundTrack, kept_tags
 
 if TYPE_CHECKING:
-    from av.container import OutputContainer
+    from av import Packet
+    from av.audio.stream import AudioStream
 
-H264 = ("libx264", {"crf": "18"})  # strokes are edges everywhere: at the usual 23 they show blocks
-ENCODERS = {suffix: H264 for suffix in (".mp4", ".m4v", ".mov", ".mkv")}
-ENCODERS[".webm"] = ("libvpx-vp9", {"crf": "24", "b": "0", "cpu-used": "4", "row-mt": "1"})
+# Strokes are edges everywhere: at the usual crf of 23 they show blocks. Without frames that are stored out of order
+# (bf) the last one can be shown for any time in every container.
+H264 = ("libx264", {"crf": "18", "bf": "0"})
+VP9 = ("libvpx-vp9", {"crf": "24", "b": "0", "cpu-used": "4", "row-mt": "1"})
+FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}  # suffix -> FFmpeg's name
+PLACES = {"LOCATION", "LOCATION-ENG", "COM.APPLE.QUICKTIME.LOCATION.ISO6709"}  # under which phones store the place
+BRANDS = {"MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"}
 
 
-class Writer:
-    """The painted `film`: a file under a temporary name, begun with the first frame and renamed by `finish`."""
+class VideoWriter:
+    """A video file being written: H.264 in MP4, MOV and MKV, VP9 in WebM.
 
-    def __init__(self, film: Film, target: Path) -> None:
-        self.film, self.target = film, target
-        self.temporary = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
-        self.container: OutputContainer | None = None
+    path: where it is written, a temporary file usually. target: its name in errors; its suffix gives the format.
+    rate: frames a second, for players that ask; time_base: the unit of all times, in s. sounds:
+    tracks whose packets will come. tags, picture_tags: of the file and of its picture track.
+    """
 
-    def write(self, painted: Tensor) -> None:
-        """Add `painted` (3, H, W) in [0, 1] at the film's present time, and the sound read so far."""
+    def __init__(
+        self,
+        path: Path,
+        target: Path,
+        rate: Fraction,
+        time_base: Fraction,
+        sounds: Sequence[AudioStream] = (),
+        tags: Mapping[str, str] | None = None,
+        picture_tags: Mapping[str, str] | None = None,
+    ) -> None:
+        self.path, self.target, self.format = path, target, FORMATS[target.suffix.lower()]
+        self.rate, self.time_base, self.sounds = rate, time_base, sounds
+        self.tags = _kept_file_tags(tags or {})
+        self.picture_tags = kept_tags(picture_tags or {}, self.format)
+        self.notes: list[str] = []  # what was changed, a line each
+        self.durations: dict[int, int] = {}  # of frames inside the encoder, by their ticks
+        self.container = None
+
+    def write(
+        self,
+        frame: Tensor,
+        ticks: int,
+        duration: int = 1,
+        sound: Sequence[Packet] = (),
+        aspect: Fraction | None = None,
+    ) -> None:
+        """Add `frame` (3, H, W) in [0, 1], shown from `ticks` for `duration` ticks, and the packets in `sound`.
+
+        An odd height or width gets one more row or column, as encoders take even ones. All frames have one size.
+        aspect: of a pixel, None for square ones; that of the first frame counts.
+        """
         from av import VideoFrame
         from av.video.reformatter import ColorRange, Colorspace
 
-        array = painted.mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+        height, width = frame.shape[1:]
+        even = F.pad(frame[None], (0, width % 2, 0, height % 2), mode="replicate")[0]
+        array = even.detach().mul(255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
         if self.container is None:
-            self._begin(*(side - side % 2 for side in array.shape[:2]))
-        even = np.ascontiguousarray(array[: array.shape[0] // 2 * 2, : array.shape[1] // 2 * 2])
-        frame = VideoFrame.from_ndarray(even, format="rgb24").reformat(
-            width=self.stream.width,
-            height=self.stream.height,
-            format="yuv420p",
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
+            with failing_as(f"cannot write {self.target}"):
+                self._begin(*array.shape[:2], aspect)
+        picture = VideoFrame.from_ndarray(array, format="rgb24").reformat(
+            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
         )
-        frame.pts, frame.time_base = self.film.ticks, self.film.time_base
+        picture.pts, picture.time_base = ticks, self.time_base
+        self.durations[ticks] = duration
         with failing_as(f"cannot write {self.target}"):
-            self.container.mux(self.stream.encode(frame))
-            self._copy_sound()
+            self._mux_pictures(self.stream.encode(picture))
+            self._mux_sound(sound)
 
-    def _begin(self, height: int, width: int) -> None:
-        if height == 0 or width == 0:
-            raise MultistyleError(f"a video is at least 2 x 2 pixels, and {self.target} would be smaller")
-        codec, options = ENCODERS[self.target.suffix.lower()]
-        with failing_as(f"cannot write {self.target}"):
-            self.container = load_av().open(str(self.temporary), "w")
-            self.stream = self.container.add_stream(codec, rate=self.film.rate, options=options)
-            self.stream.width, self.stream.height, self.stream.pix_fmt = width, height, "yuv420p"
-            context = self.stream.codec_context
-            context.time_base = self.film.time_base
-            context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1  # BT.709, video
-            if self.film.aspect:
-                context.sample_aspect_ratio = self.film.aspect
-        kinds = ", ".join(sound.codec_context.name for sound in self.film.sounds)
-        with failing_as(f"the sound of the video ({kinds or 'none'}) does not go into {self.target.suffix}; try .mkv"):
-            self.sounds = {s.index: self.container.add_stream_from_template(s) for s in self.film.sounds}
-            self.container.start_encoding()
+    def _begin(self, height: int, width: int, aspect: Fraction | None) -> None:
+        try:
+            self._start(height, width, aspect, encode=False)
+        except (load_av().FFmpegError, ValueError):  # what a container holds is known for sure only when it starts
+            if not self.sounds:
+                raise
+            with suppress(load_av().FFmpegError, OSError):
+                self.container.close()
+            self._start(height, width, aspect, encode=True)
+        for number, sound in enumerate(self.sounds, start=1):
+            track = self.tracks[sound.index]
+            if not track.copied:
+                names = f"{sound.codec_context.name} does not go into {self.target.suffix}"
+                self.notes.append(f"sound track {number} was encoded as {track.stream.codec_context.name}: {names}")
 
-    def _copy_sound(self) -> None:
-        for packet in self.film.sound:
-            if packet.dts is not None:  # the reader's last packets are empty
-                packet.stream = self.sounds[packet.stream.index]
-                self.container.mux(packet)
-        self.film.sound.clear()
+    def _start(self, height: int, width: int, aspect: Fraction | None, encode: bool) -> None:
+        options = {"movflags": "+faststart"} if self.format in ("mp4", "mov") else {}
+        self.container = load_av().open(f"file:{self.path}", "w", format=self.format, options=options)
+        self.container.metadata.update(self.tags)
+        codec, settings = VP9 if self.format == "webm" else H264
+        self.stream = self.container.add_stream(codec, rate=self.rate, options=settings)
+        self.stream.width, self.stream.height, self.stream.pix_fmt = width, height, "yuv420p"
+        self.stream.metadata.update(self.picture_tags)
+        context = self.stream.codec_context
+        context.time_base = self.time_base
+        context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1  # BT.709, video
+        if aspect:
+            context.sample_aspect_ratio = aspect
+        self.tracks = {sound.index: SoundTrack(sound, self.container, encode) for sound in self.sounds}
+        self.container.start_encoding()
 
-    def finish(self) -> None:
-        """Complete the file and give it its name; nothing where no frame was written."""
+    def _mux_pictures(self, packets: Sequence[Packet]) -> None:
+        for packet in packets:
+            ticks = round(packet.pts * packet.time_base / self.time_base)
+            packet.duration = round(self.durations.pop(ticks) * self.time_base / packet.time_base)
+            self.container.mux(packet)
+
+    def _mux_sound(self, packets: Sequence[Packet]) -> None:
+        for packet in packets:
+            self.container.mux(self.tracks[packet.stream.index].convert(packet))
+
+    def finish(self, sound: Sequence[Packet] = ()) -> None:
+        """Complete the file, with the last packets in `sound`. Raises `MultistyleError` where no frame was written."""
         if self.container is None:
-            return
+            raise MultistyleError(f"cannot write {self.target}: there is not one frame")
         with failing_as(f"cannot write {self.target}"):
-            self._copy_sound()
-            self.container.mux(self.stream.encode(None))
+            self._mux_sound(sound)
+            self._mux_pictures(self.stream.encode(None))
+            for track in self.tracks.values():
+                self.container.mux(track.flush())
             self.container.close()
-            self.temporary.replace(self.target)
 
     def discard(self) -> None:
-        """Remove what is unfinished; nothing after `finish`."""
+        """Let go of an unfinished file; nothing after `finish`. Never raises."""
         if self.container is not None:
-            self.container.close()
-        self.temporary.unlink(missing_ok=True)
+            with suppress(load_av().FFmpegError, OSError, ValueError):
+                self.container.close()
+
+
+def _kept_file_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a file that are true of its painting too; the place is under the name that every container keeps."""
+    kept = {key: value for key, value in kept_tags(tags).items() if key.upper() not in BRANDS}
+    place = next((value for key, value in kept.items() if key.upper() in PLACES), None)
+    return kept if place is None else kept | {"location": place}

@@ -1,0 +1,93 @@
+"""Decoded picture -> pixels: deinterlaced, turned upright, in RGB, transparent parts laid on white."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.filter import Graph
+
+UNTAGGED = 2  # a frame's colorspace where the file names none
+HD = 720  # rows from which untagged video is BT.709
+
+
+class Deinterlacer:
+    """Makes one picture of the two fields of each interlaced frame; other frames pass as they are.
+
+    It is FFmpeg's filter bwdif, which looks at the next frame too and so gives each one a frame later.
+    """
+
+    def __init__(self) -> None:
+        self.graph: Graph | None = None
+        self.form: tuple | None = None
+
+    def __call__(self, picture: VideoFrame) -> Iterator[VideoFrame]:
+        form = (picture.width, picture.height, picture.format.name)
+        if form != self.form:
+            yield from self.flush()
+            self.graph, self.form = self._make(picture), form
+        if self.graph is None:
+            yield picture
+        else:
+            self.graph.push(picture)
+            yield from self._pull()
+
+    def flush(self) -> Iterator[VideoFrame]:
+        """What is still inside."""
+        if self.graph is not None:
+            self.graph.push(None)
+            yield from self._pull()
+            self.graph = None
+
+    def _make(self, picture: VideoFrame) -> Graph | None:
+        from av.filter import Graph
+
+        if picture.width < 3 or picture.height < 4:
+            return None  # less than the filter takes
+        graph = Graph()
+        source = graph.add_buffer(
+            width=picture.width, height=picture.height, format=picture.format, time_base=picture.time_base
+        )
+        graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
+        graph.configure()
+        return graph
+
+    def _pull(self) -> Iterator[VideoFrame]:
+        from av import FFmpegError
+
+        while True:
+            try:
+                yield self.graph.pull()
+            except (FFmpegError, EOFError):  # it wants another picture, or has given all
+                return
+
+
+def upright(picture: VideoFrame, height: int, width: int) -> tuple[np.ndarray, bool]:
+    """`picture` as RGB bytes, scaled to height and width, then turned as it says; and whether its sides swapped.
+
+    Its display matrix sends a pixel at (x, y) to (a x + c y, b x + d y); the nearest quarter turn is taken.
+    """
+    from av.sidedata.sidedata import Type
+    from av.video.reformatter import Colorspace
+
+    untagged = picture.colorspace == UNTAGGED
+    space = Colorspace.ITU709 if untagged and picture.height >= HD else None
+    transparent = any(component.is_alpha for component in picture.format.components)
+    format = "rgba" if transparent else "rgb24"
+    array = picture.to_ndarray(format=format, src_colorspace=space, width=width, height=height)
+    if transparent:
+        alpha = array[..., 3:] / np.float32(255)
+        array = (array[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
+    matrix = picture.side_data.get(Type.DISPLAYMATRIX)
+    if matrix is None:
+        return array, False
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    swapped = abs(b) + abs(c) > abs(a) + abs(d)
+    if swapped:
+        array = array.transpose(1, 0, 2)
+    mirrored_x, mirrored_y = (c < 0, b < 0) if swapped else (a < 0, d < 0)
+    return np.ascontiguousarray(array[:: -1 if mirrored_y else 1, :: -1 if mirrored_x else 1]), swapped
