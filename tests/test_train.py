@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from comparing import relative_distance
 from safetensors.torch import load_file, save_file
 from training import CONFIG, ROOT, after_step, command, make_trainer, run
 
@@ -111,9 +112,10 @@ def test_the_objective_asks_for_the_blend(material):
     own = objective.grams(photo)
     for layer, target in objective.blended_targets(photo, torch.tensor([[0.5, 0.2, 0.3]])).items():
         painters = objective.targets[layer]
-        torch.testing.assert_close(target[0], 0.5 * own[layer][0] + 0.2 * painters[0] + 0.3 * painters[1])
+        expected = 0.5 * own[layer][0] + 0.2 * painters[0] + 0.3 * painters[1]
+        assert relative_distance(target[0], expected) < 1e-5
     losses = objective(photo, photo, torch.tensor([[1.0, 0.0, 0.0]]))
-    assert losses.content.item() == 0 and losses.style.item() < 1e-9 < losses.variation.item()
+    assert max(losses.content.item(), losses.style.item()) < 1e-9 < losses.variation.item()
 
 
 def test_learning_rate_rises_then_falls_to_nothing():
