@@ -22,7 +22,7 @@ from train.data import Photos
 from train.fit import fit
 from train.losses.objective import draw_blends
 from train.tensorboard import Board
-from train.trainer import schedule
+from train.trainer import draw_odds, schedule
 
 
 def test_training_writes_a_model_its_facts_and_a_preview(material):
@@ -42,13 +42,15 @@ def test_training_lowers_the_loss(material):
     assert sum(losses[-8:]) < 0.7 * sum(losses[:8])
 
 
-def test_a_continued_run_is_the_run_that_never_stopped(material):
-    whole = run(material, material / "whole.safetensors")
-    interrupted = after_step(make_trainer(material), 3, lambda: os.kill(os.getpid(), signal.SIGINT))
+@pytest.mark.parametrize("changes", [{}, {"repaint": 0.5, "favoured": ("dots",)}])
+def test_a_continued_run_is_the_run_that_never_stopped(material, changes):
+    config = replace(CONFIG, **changes)
+    whole = run(material, material / "whole.safetensors", config)
+    interrupted = after_step(make_trainer(material, config), 3, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         fit(interrupted, Photos([material / "photos"], CONFIG.photo_size), material / "cut.safetensors", {})
     assert load_weights(material / "cut.safetensors").training["steps"] == 3
-    resumed = run(material, material / "cut.safetensors")
+    resumed = run(material, material / "cut.safetensors", config)
     assert resumed.done == 6
     for (name, a), b in zip(whole.model.network.state_dict().items(), resumed.model.network.state_dict().values()):
         assert torch.equal(a, b), name
@@ -106,6 +108,43 @@ def test_drawn_blends_cover_the_simplex():
     assert (blends[used == 1].sum(0)[1:] > 350).all(), "every painter gets its share"
 
 
+def test_favoured_painters_are_drawn_twice_as_often():
+    odds = draw_odds([Style("a"), Style("b"), Style("c")], ["b"])
+    assert odds.tolist() == [1, 1, 2, 1]
+    for kind in ("mixed", "single"):
+        blends = draw_blends(6000, 4, torch.Generator().manual_seed(0), kind, odds)
+        alone = (blends[(blends > 0).sum(1) == 1] > 0).float().mean(0)
+        assert alone.tolist() == pytest.approx([0, 0.25, 0.5, 0.25], abs=0.03), kind
+    even = draw_blends(6000, 4, torch.Generator().manual_seed(0))
+    assert (even[(even > 0).sum(1) == 1] > 0).float().mean(0).tolist() == pytest.approx([0, *[1 / 3] * 3], abs=0.03)
+
+
+def test_an_unknown_favoured_painter_is_one_line(material):
+    with pytest.raises(ConfigError, match="favoured names 'dotts', which is not .* did you mean dots") as raised:
+        make_trainer(material, replace(CONFIG, favoured=("dotts",)))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("share, fewest, most", [(0.0, 0, 0), (0.5, 8, 22), (1.0, 30, 30)])
+def test_a_share_of_the_steps_paints_the_enlarged_painting(material, monkeypatch, share, fewest, most):
+    trainer, photos = make_trainer(material, replace(CONFIG, repaint=share, steps=30)), torch.rand(2, 3, 32, 32)
+    learnt = []
+    whole = trainer.loss.forward
+    monkeypatch.setattr(trainer.loss, "forward", lambda seen, *rest: learnt.append(seen) or whole(seen, *rest))
+    for _ in range(30):
+        trainer.step(photos)
+    assert fewest <= sum(not torch.equal(seen, photos) for seen in learnt) <= most
+    assert all(seen.shape == photos.shape and not seen.requires_grad for seen in learnt)
+
+
+def test_a_repainted_photo_is_the_half_size_painting_enlarged(material):
+    trainer, photos, blend = make_trainer(material), torch.rand(2, 3, 32, 32), torch.eye(3)[:2]
+    found = trainer.repaint(photos, blend)
+    half = torch.nn.functional.interpolate(photos, scale_factor=0.5, mode="bilinear", antialias=True)
+    painted = torch.nn.functional.interpolate(trainer.model.network(half, blend), (32, 32), mode="bicubic")
+    assert found.shape == photos.shape and relative_distance(found, painted.clamp(0, 1)) < 1e-5
+
+
 def test_the_objective_asks_for_the_blend(material):
     objective = make_trainer(material).objective
     photo = torch.rand(1, 3, 32, 32)
@@ -139,6 +178,8 @@ def test_learning_rate_rises_then_falls_to_nothing():
         ("precision = 'float16'", 'precision is "float32" or "bfloat16"'),
         ("batch = 4\naccumulate = 3", "batch must be a multiple of accumulate"),
         ("clip = nan", "clip must be above 0"),
+        ("repaint = 1.5", "repaint must be from 0 to 1"),
+        ("favoured = 'kiss'", "favoured should be a tuple"),
     ],
 )
 def test_recipes_that_make_no_sense_are_refused(tmp_path, text, message):
@@ -211,7 +252,7 @@ def test_a_state_older_than_a_key_of_the_recipe_goes_on(material):
     run(material, output)
     state_file = material / "m.safetensors.state"
     state = torch.load(state_file, weights_only=True)
-    del state["config"]["precision"]
+    del state["config"]["precision"], state["config"]["favoured"], state["config"]["repaint"]
     torch.save(state, state_file)
     assert run(material, output, replace(CONFIG, steps=7)).done == 7
     with pytest.raises(CheckpointError, match="a run with precision = float32, not bfloat16"):

@@ -25,6 +25,11 @@ def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
         torch.save(state, temporary)
 
 
+def as_lists(values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with lists for tuples, as a state's file holds them."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
 def load_checkpoint(file: Path, config: dict[str, Any], free: set[str]) -> dict[str, Any] | None:
     """The state in `file`, None where there is none. It was saved with the same `config` but for the keys in `free`.
 
@@ -39,7 +44,7 @@ def load_checkpoint(file: Path, config: dict[str, Any], free: set[str]) -> dict[
         raise CheckpointError(
             f"cannot read the state of a run in {file} ({reason}); delete it to start anew"
         ) from error
-    defaults = {field.name: field.default for field in fields(TrainConfig)}  # for keys newer than the state
+    defaults = as_lists({field.name: field.default for field in fields(TrainConfig)})  # for keys newer than the state
     for key in sorted((config.keys() | state["config"].keys()) - free):
         old, new = state["config"].get(key, defaults.get(key)), config.get(key)
         if old != new:

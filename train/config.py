@@ -10,6 +10,7 @@ from typing import Any
 from multistyle.errors import MultistyleError, suggestion
 from multistyle.network import NetworkConfig
 
+SHARES = ("repaint",)
 POSITIVE = (
     *("style_size", "photo_size", "crop", "batch", "accumulate", "steps"),
     *("learning_rate", "clip", "preview_steps"),
@@ -36,7 +37,9 @@ class TrainConfig:
     is shared out over the processes of a run, each of which takes its share in `accumulate` parts.
     learning_rate: Adam's peak, after `warmup` steps, from which it falls to 0 along a "cosine" or stays ("constant"),
     by `schedule`; clip: largest norm of the gradient, inf for any. precision: of the network alone, losses are
-    float32. blends: "mixed" over the simplex, or a "single" painter for each sample.
+    float32. blends: "mixed" over the simplex, or a "single" painter for each sample. favoured: painters drawn twice as
+    often as the others. repaint: share of the steps that paint the network's own painting of the photo at half the size,
+    enlarged, instead of the photo; so does the second level of a picture painted at several scales.
 
     The loss is content + style_weight * style + variation_weight * total variation, with the layers named, plus
     spike_weight, shift_weight, weave_weight and hatch_weight times the regularizers of those names. loss_network,
@@ -59,6 +62,8 @@ class TrainConfig:
     clip: float = 5.0
     precision: str = "float32"
     blends: str = "mixed"
+    favoured: tuple[str, ...] = ()
+    repaint: float = 0.0
     loss_network: str = "vgg19"
     pooling: str = "max"
     error: str = "relative"
@@ -84,6 +89,9 @@ class TrainConfig:
         for name in POSITIVE:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ConfigError(f'{name} is "{known[0]}" or "{known[1]}", not {getattr(self, name)!r}')

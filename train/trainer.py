@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from multistyle.errors import MultistyleError
+from multistyle.errors import MultistyleError, nearest
 from multistyle.network import PHOTO, StyleNetwork
 from multistyle.weights import PHOTO_STYLE, Model, Style
 
-from .checkpoint import load_checkpoint
-from .config import TrainConfig
+from .checkpoint import as_lists, load_checkpoint
+from .config import ConfigError, TrainConfig
 from .data import Photos, step_seed
 from .evaluation import CROPS, centre_squares, evenly_spaced, painter_losses
 from .losses.objective import Losses, Objective, draw_blends
@@ -45,6 +46,7 @@ class Trainer:
         device: torch.device,
         team: Team = ALONE,
     ) -> None:
+        self.odds = draw_odds(styles, config.favoured)
         torch.manual_seed(config.seed)
         self.config, self.objective, self.device, self.team = config, objective, device, team
         self.rows = team.rows(config.batch, config.accumulate)
@@ -62,9 +64,11 @@ class Trainer:
         """
         config = self.config
         draws = torch.Generator().manual_seed(step_seed(config.seed, self.done, 1))
-        blend = draw_blends(config.batch, len(self.model.catalogue), draws, config.blends)[self.rows].to(self.device)
+        blend = draw_blends(config.batch, len(self.odds), draws, config.blends, self.odds)[self.rows].to(self.device)
         offset = draw_offset(draws)
         photos = photos.to(self.device, memory_format=self.format)
+        if torch.rand((), generator=draws) < config.repaint:
+            photos = self.repaint(photos, blend)
         self.optimizer.param_groups[0]["lr"] = config.learning_rate * schedule(self.done, config)
         self.optimizer.zero_grad(set_to_none=True)
         part, means = len(photos) // config.accumulate, []
@@ -80,6 +84,15 @@ class Trainer:
         self.done += 1
         return Losses(*self.team.mean(torch.stack(means).mean(0)))
 
+    @torch.no_grad()
+    def repaint(self, photos: Tensor, blend: Tensor) -> Tensor:
+        """Photos (B, 3, crop, crop), painted at half their size in blend (B, S) and enlarged again."""
+        half = F.interpolate(photos, scale_factor=0.5, mode="bilinear", antialias=True)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            painted = self.model.network(half, blend)
+        larger = F.interpolate(painted.float(), photos.shape[2:], mode="bicubic").clamp(0, 1)
+        return larger.contiguous(memory_format=self.format)
+
     def state(self) -> dict[str, Any]:
         return {
             "config": self._identity(),
@@ -89,8 +102,7 @@ class Trainer:
         }
 
     def _identity(self) -> dict[str, Any]:
-        values = {**self.config.as_dict(), "styles": [style.name for style in self.model.catalogue]}
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+        return as_lists({**self.config.as_dict(), "styles": [style.name for style in self.model.catalogue]})
 
     def resume(self, file: Path) -> bool:
         """Continue from the state in `file` where there is one. Raises `CheckpointError`."""
@@ -137,6 +149,18 @@ class Trainer:
         squares = centre_squares(some, self.config.crop).to(self.device, memory_format=self.format)
         names = [style.name for style in self.model.catalogue[PHOTO + 1 :]]
         return painter_losses(self.model.network, self.objective, squares, names)
+
+
+def draw_odds(styles: Sequence[Style], favoured: Sequence[str]) -> Tensor:
+    """How often each row of the table, photo first, is drawn: 1 for each, 2 for the `favoured` painters.
+
+    Raises `ConfigError` for a favoured painter that is not one of `styles`.
+    """
+    names = [style.name for style in styles]
+    for name in favoured:
+        if name not in names:
+            raise ConfigError(f"favoured names {name!r}, which is not among the painters; {nearest(name, names)}")
+    return torch.tensor([1.0, *(1.0 + (name in favoured) for name in names)])
 
 
 def schedule(step: int, config: TrainConfig) -> float:

@@ -71,17 +71,20 @@ class Objective:
         return Losses(total, *parts)
 
 
-def draw_blends(batch: int, styles: int, draws: torch.Generator, kind: str = "mixed") -> Tensor:
+def draw_blends(
+    batch: int, styles: int, draws: torch.Generator, kind: str = "mixed", odds: Tensor | None = None
+) -> Tensor:
     """Random blends (batch, styles): photo is row `PHOTO`, the rest, one at least, painters.
 
     "mixed" is over the whole simplex: about 60 % are one painter alone, 20 % a pair, 10 % one painter with photo,
     10 % any three with photo among the candidates; shares are uniform. "single" is one painter for each sample, as in
-    Dumoulin et al. 2017.
+    Dumoulin et al. 2017. odds: (styles,), how often each is drawn, relative to the others; None: all alike.
     """
+    odds = torch.ones(styles) if odds is None else odds
     blends = torch.zeros(batch, styles)
     chances = torch.rand(batch, generator=draws) if kind == "mixed" else torch.zeros(batch)
     for row, chance in zip(blends, chances.tolist()):
-        painters = 1 + torch.randperm(styles - 1, generator=draws)
+        painters = 1 + torch.multinomial(odds[1:], min(2, styles - 1), generator=draws)
         if chance < 0.6:
             chosen = painters[:1]
         elif chance < 0.8:
@@ -89,7 +92,7 @@ def draw_blends(batch: int, styles: int, draws: torch.Generator, kind: str = "mi
         elif chance < 0.9:
             chosen = torch.cat([painters[:1], torch.tensor([PHOTO])])
         else:
-            chosen = torch.randperm(styles, generator=draws)[:3]
+            chosen = torch.multinomial(odds, min(3, styles), generator=draws)
         shares = -torch.rand(len(chosen), generator=draws).clamp_min(1e-6).log()
         row[chosen] = shares / shares.sum()
     return blends
