@@ -233,10 +233,13 @@ def test_too_small_or_missing_paintings_and_too_few_photos_are_errors(material, 
 
 
 def test_a_file_without_a_recipe_or_of_another_version_is_refused(material, model, weight_file):
-    with pytest.raises(ConfigError, match="does not say by what recipe"):
-        TrainConfig.from_header({"steps": 1}, weight_file)
-    with pytest.raises(ConfigError, match="does not say by what recipe"):
-        TrainConfig.from_header({"config": {"depth": 1}}, weight_file)
+    for odd in ({"steps": 1}, {"config": {"depth": 1}}, {"config": [1]}, {"config": None}, [], "text", None, 3):
+        with pytest.raises(ConfigError, match="does not contain the recipe it was trained with"):
+            TrainConfig.from_header(odd, weight_file)
+    for recipe in ({"steps": "6"}, {"widths": ["a"]}, {"crop": None}, {"seed": 2**63}, {"blocks": 30_000_000}):
+        with pytest.raises(ConfigError, match=f"the recipe in the header of {weight_file} is invalid: {[*recipe][0]}"):
+            TrainConfig.from_header({"config": recipe}, weight_file)
+    TrainConfig.from_header(load_weights().training, weight_file)
     assert TrainConfig.from_header({"config": CONFIG.as_dict()}, weight_file) == CONFIG
     file = material / "in.safetensors"
     file.write_bytes(file.read_bytes().replace(b'"format_version":"1"', b'"format_version":"9"'))

@@ -168,9 +168,31 @@ def test_learning_rate_rises_then_falls_to_nothing():
     "text, message",
     [
         ("stepps = 3", "unknown key 'stepps'; did you mean steps"),
-        ("steps = 'many'", "steps should be a int"),
-        ("steps = true", "steps should be a int"),
-        ("steps = 0", "steps must be above 0"),
+        ("steps = 'many'", "steps must be an integer, not 'many'"),
+        ("steps = true", "steps must be an integer"),
+        ("steps = 0", "steps must be from 1 to"),
+        ("steps = 1e3", "steps must be an integer"),
+        ("crop = -32", "crop must be from 32 to"),
+        ("learning_rate = inf", "learning_rate must be above 0 and at most"),
+        ("learning_rate = 0", "learning_rate must be above 0"),
+        ("learning_rate = '1'", "learning_rate must be a number"),
+        ("style_weight = nan", "style_weight must be from 0 to"),
+        ("hatch_weight = -1", "hatch_weight must be from 0 to"),
+        ("warmup = -1", "warmup must be from 0 to"),
+        ("checkpoint_minutes = nan", "checkpoint_minutes must be from 0 to"),
+        ("seed = 9223372036854775808", "seed must be from 0 to"),
+        ("seed = -1", "seed must be from 0 to"),
+        ("channels_last = 1", "channels_last must be true or false"),
+        ("schedule = ['cosine']", "schedule must be a string"),
+        ("styles = [1]", "styles must be a list of strings"),
+        ("style_layers = []", "style_layers must name at least one layer"),
+        ("style_layers = 'relu1_1'", "style_layers must be a list of strings"),
+        ("widths = ['a']", "widths must be a list of integers, not .'a'."),
+        ("widths = [16, 32.0, 64]", "widths must be a list of integers"),
+        ("widths = [4096, 4096, 4096]", "at most 100,000,000 parameters"),
+        ("blocks = 30000000", "blocks must be an integer from 0 to 1000"),
+        ("seed = " + "9" * 5000, "is not TOML"),
+        ("x = " + "[" * 5000, "is not TOML"),
         ("crop = 100", "crop must be a multiple of 16"),
         ("widths = [1, 2]", "three widths"),
         ("stem = 4", "kernels are odd"),
@@ -178,14 +200,23 @@ def test_learning_rate_rises_then_falls_to_nothing():
         ("precision = 'float16'", 'precision is "float32" or "bfloat16"'),
         ("batch = 4\naccumulate = 3", "batch must be a multiple of accumulate"),
         ("clip = nan", "clip must be above 0"),
-        ("repaint = 1.5", "repaint must be from 0 to 1"),
-        ("favoured = 'kiss'", "favoured should be a tuple"),
+        ("repaint = 1.5", "repaint must be from 0 to 1, not 1.5"),
+        ("favoured = 'kiss'", "favoured must be a list of strings"),
     ],
 )
 def test_recipes_that_make_no_sense_are_refused(tmp_path, text, message):
     (tmp_path / "c.toml").write_text(text)
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as raised:
         read_config(tmp_path / "c.toml")
+    assert "\n" not in str(raised.value) and "c.toml" in str(raised.value)
+
+
+def test_a_config_that_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "latin.toml").write_bytes("# é".encode("latin-1"))
+    for path, message in {"pipe": "a pipe or a device", "latin.toml": "is not TOML", "none": "No such file"}.items():
+        with pytest.raises(ConfigError, match=message):
+            read_config(tmp_path / path)
 
 
 def test_every_shipped_recipe_is_one():

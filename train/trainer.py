@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from multistyle.errors import MultistyleError, nearest
+from multistyle.errors import MultistyleError, suggestion
 from multistyle.network import PHOTO, StyleNetwork
 from multistyle.weights import PHOTO_STYLE, Model, Style
 
@@ -159,7 +159,7 @@ def draw_odds(styles: Sequence[Style], favoured: Sequence[str]) -> Tensor:
     names = [style.name for style in styles]
     for name in favoured:
         if name not in names:
-            raise ConfigError(f"favoured names {name!r}, which is not among the painters; {nearest(name, names)}")
+            raise ConfigError(f"favoured names {name!r}, which is not among the painters; {suggestion(name, names)}")
     return torch.tensor([1.0, *(1.0 + (name in favoured) for name in names)])
 
 
