@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -71,7 +73,7 @@ def test_torchvisions_names_are_the_papers_names(tmp_path, monkeypatch, architec
         for layer, end in ends.items():
             assert relative_distance(found[layer], model.features[:end]((image - mean) / deviation)) < 1e-5
     other = {"vgg19": "vgg16", "vgg16": "vgg19"}[architecture]
-    with pytest.raises(FeatureError, match=f"is not of the shape of {other}; the recipe's loss_network"):
+    with pytest.raises(FeatureError, match=f"does not have the layers of {other}; the recipe's loss_network"):
         load_loss_network([tmp_path / "tv.safetensors"], other)
 
 
@@ -91,7 +93,7 @@ def thin_vgg(self, features, **_):
 def test_a_file_of_another_architecture_is_refused_whatever_its_form(tmp_path, random_vgg):
     save_file(random_vgg((2, 2, 2, 2), BLOCKS["vgg16"]), tmp_path / "caffe16.safetensors")
     load_loss_network([tmp_path / "caffe16.safetensors"], "vgg16").require(["relu4_3"])
-    with pytest.raises(FeatureError, match="not of the shape of vgg19"):
+    with pytest.raises(FeatureError, match="does not have the layers of vgg19"):
         load_loss_network([tmp_path / "caffe16.safetensors"], "vgg19")
 
 
@@ -117,9 +119,42 @@ def test_what_is_no_loss_network_is_named(tmp_path, caffe):
     with pytest.raises(FeatureError, match="no layer relu5_1; it has relu1_1, relu1_2, relu2_1"):
         load_loss_network([caffe[0]]).require(["relu5_1"])
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
-    with pytest.raises(FeatureError, match="is no loss network"):
+    with pytest.raises(FeatureError, match="is not a loss network"):
         load_loss_network([tmp_path / "x.safetensors"])
     (tmp_path / "text.safetensors").write_text("no")
-    for name in ("text.safetensors", "missing.safetensors"):
-        with pytest.raises(FeatureError, match="cannot read the loss network"):
-            load_loss_network([tmp_path / name])
+    for name, message in {"text": "cannot read the loss network", "missing": "No such file"}.items():
+        with pytest.raises(FeatureError, match=message):
+            load_loss_network([tmp_path / f"{name}.safetensors"])
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"conv1_1.bias": None}, "it lacks conv1_1.bias"),
+        ({"conv2_1.bias": torch.zeros(7)}, "conv2_1 should have 6 biases"),
+        ({"conv2_1.bias": torch.zeros(6, 1)}, "conv2_1 should have 6 biases"),
+        ({"conv1_2.weight": torch.zeros(4, 5, 3, 3)}, r"conv1_2 should have the shape \(channels, 4, 3, 3\)"),
+        ({"conv1_1.weight": torch.zeros(4, 1, 3, 3)}, r"the shape \(channels, 3, 3, 3\), not \(4, 1, 3, 3\)"),
+        ({"conv1_1.weight": torch.zeros(4, 3, 5, 5)}, "should have the shape"),
+        ({"conv1_1.weight": torch.zeros(27)}, "should have the shape"),
+        ({"conv1_1.weight": torch.zeros(0, 3, 3, 3)}, "should have the shape"),
+        ({"conv1_1.weight": torch.full((4, 3, 3, 3), float("nan"))}, "conv1_1.weight holds other values than finite"),
+        ({"conv1_1.bias": torch.zeros(4, dtype=torch.int32)}, "conv1_1.bias holds other values"),
+        ({"conv1_1.to_vgg19.weight": torch.zeros(9, 4, 1, 1)}, "it lacks conv1_1.to_vgg19.bias"),
+        ({"conv1_1.to_vgg19.bias": torch.zeros(9)}, "it lacks conv1_1.to_vgg19.weight"),
+        ({"conv1_1.to_vgg19.weight": torch.zeros(9, 3, 1, 1), "conv1_1.to_vgg19.bias": torch.zeros(9)}, "4, 1, 1"),
+        ({"conv5_1.to_vgg19.weight": torch.zeros(9, 4, 1, 1)}, "without its layer"),
+    ],
+)
+def test_damaged_loss_networks_are_refused_when_they_are_read(caffe, changes, message):
+    file, tensors = caffe
+    save_file({key: value for key, value in {**tensors, **changes}.items() if value is not None}, file)
+    with pytest.raises(FeatureError, match=message) as raised:
+        load_loss_network([file])
+    assert str(file) in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_loss_network_that_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FeatureError, match="pipe or a device"):
+        load_loss_network([tmp_path / "pipe"])

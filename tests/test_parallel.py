@@ -63,7 +63,7 @@ def test_two_processes_take_the_steps_of_one(material, monkeypatch, capfd):
         recipe.write(f"accumulate = 3\nlearning_rate = {rate}")
     (material / "every_step.py").write_text(EVERY_STEP)
     done = torchrun([str(material / "every_step.py"), *words[words.index("fit") :], "--workers", "1"])
-    assert done.returncode == 0 and done.stderr.count("2 painters, 3 photos") == 1, done.stderr
+    assert done.returncode == 0 and done.stderr.count("painters: 2; photos: 3") == 1, done.stderr
     found, expected = losses_of(done.stderr), losses_of(capfd.readouterr().err)
     assert len(found) == 6 and found[0] != found[5]
     for step in range(6):

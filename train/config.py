@@ -127,7 +127,7 @@ class TrainConfig:
         if not isinstance(recipe, dict) or not recipe.keys() <= {field.name for field in fields(cls)}:
             raise ConfigError(f"{file} does not contain the recipe it was trained with, which is needed here")
         try:
-            return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in recipe.items()})
+            return _recipe_of(recipe)
         except ConfigError as error:
             raise ConfigError(f"the recipe in the header of {file} is invalid: {error}") from error
 
@@ -152,9 +152,15 @@ def read_config(file: Path | None) -> TrainConfig:
         if key not in known:
             raise ConfigError(f"{file}: unknown key {key!r}; {suggestion(key, known)}")
     try:
-        return TrainConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        return _recipe_of(values)
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
+
+
+def _recipe_of(values: dict[str, Any]) -> TrainConfig:
+    """The recipe with these fields, lists taken for tuples. Raises `ConfigError`."""
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return TrainConfig(**given)
 
 
 def _check_type(name: str, value: Any, default: Any) -> None:

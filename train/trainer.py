@@ -1,4 +1,4 @@
-"""A network in training: one step at a time, and the state from which a run goes on."""
+"""A network in training: one step at a time, and the state from which a run continues."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ from multistyle.errors import MultistyleError, suggestion
 from multistyle.network import PHOTO, StyleNetwork
 from multistyle.weights import PHOTO_STYLE, Model, Style
 
-from .checkpoint import as_lists, load_checkpoint
+from .checkpoint import RESTART, CheckpointError, as_lists, load_checkpoint
 from .config import ConfigError, TrainConfig
-from .data import Photos, step_seed
+from .data import PhotoSet, step_seed
 from .evaluation import CROPS, centre_squares, evenly_spaced, painter_losses
 from .losses.objective import Losses, Objective, draw_blends
 from .losses.regularizers import draw_offset
 from .losses.step_loss import StepLoss
 from .parallel import Team
 
-FREE_KEYS = {"steps", "accumulate", "checkpoint_minutes", "preview_steps"}  # a run may be continued with others
+FREE_KEYS = {"steps", "accumulate", "checkpoint_minutes", "preview_steps"}  # a resumed run may change these
 ALONE = Team()
 
 
 class Trainer:
-    """A network, its optimizer and how far they are; one `step` at a time.
+    """A network, its optimizer and the number of steps done; one `step` at a time.
 
-    Everything random in step n comes from the seed and n, so a continued run is the run that was never stopped, and a
-    team of processes draws the same and takes each its part. Raises `MultistyleError` where the batch has no such
-    parts.
+    Everything random in step n depends only on the seed and n. So a resumed run equals one that was never stopped, and
+    all processes of a team draw the same numbers and each takes its part of them.
+
+    config: the recipe; styles: the painters; objective: with their paintings, in the same order; device: for all
+    tensors; team: the processes of the run. Raises `MultistyleError` if the team cannot share the batch out evenly,
+    `ConfigError` if the recipe favours an unknown painter.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class Trainer:
         self.rows = team.rows(config.batch, config.accumulate)
         self.format = torch.channels_last if config.channels_last else torch.contiguous_format
         network = StyleNetwork(config.network(), 1 + len(styles))
-        self.model = Model(network.to(device, memory_format=self.format), [PHOTO_STYLE, *styles])
+        self.model = Model(network.to(device).to(memory_format=self.format), [PHOTO_STYLE, *styles])
         self.loss = team.wrap(StepLoss(network, objective, config))
         self.optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
         self.done = 0
@@ -74,7 +77,7 @@ class Trainer:
         part, means = len(photos) // config.accumulate, []
         for start in range(0, len(photos), part):
             last = start + part == len(photos)
-            with nullcontext() if last or self.team.size == 1 else self.loss.no_sync():  # one exchange of gradients
+            with nullcontext() if last else self.team.without_exchange(self.loss):
                 rows = slice(start, start + part)
                 total, losses = self.loss(photos[rows], blend[rows], self.rows.start + start, offset)
                 (total / config.accumulate).backward()
@@ -94,6 +97,7 @@ class Trainer:
         return larger.contiguous(memory_format=self.format)
 
     def state(self) -> dict[str, Any]:
+        """What `resume` needs: the recipe, the step, the network and the optimizer."""
         return {
             "config": self._identity(),
             "step": self.done,
@@ -105,20 +109,32 @@ class Trainer:
         return as_lists({**self.config.as_dict(), "styles": [style.name for style in self.model.catalogue]})
 
     def resume(self, file: Path) -> bool:
-        """Continue from the state in `file` where there is one. Raises `CheckpointError`."""
+        """Continue from the state in `file`, if it exists; whether it does. Raises `CheckpointError`."""
         state = load_checkpoint(file, self._identity(), FREE_KEYS)
         if state is None:
             return False
-        self.model.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.done = state["step"]
+        try:
+            self.model.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self._check_moments()
+            if state["step"] < 0:
+                raise ValueError("a negative step")
+            self.done = state["step"]
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"the state of a run in {file} does not fit its network; {RESTART}") from error
         return True
+
+    def _check_moments(self) -> None:
+        """Raise ValueError unless the optimizer's state has a tensor of each parameter's shape for its two moments."""
+        for parameter, moments in self.optimizer.state.items():
+            if any(moments[name].shape != parameter.shape for name in ("exp_avg", "exp_avg_sq")):
+                raise ValueError("the optimizer's moments have other shapes than the parameters")
 
     @torch.no_grad()
     def start_from(self, model: Model) -> None:
-        """Take over a model's convolutions, and its rows by their names; a painter new to it starts at their mean.
+        """Take over a model's convolutions, and its rows by name. A painter it lacks starts at the mean of its rows.
 
-        Raises `MultistyleError` where its network has another shape.
+        Raises `MultistyleError` if its network has another shape.
         """
         ours, theirs = self.model.network, model.network
         if replace(theirs.config, upsampling=ours.config.upsampling) != ours.config:
@@ -129,13 +145,13 @@ class Trainer:
         ours.load_state_dict({**theirs.state_dict(), "table": table})
 
     def check_finite(self) -> None:
-        """Raise `MultistyleError` where a parameter has become infinite or no number."""
+        """Raise `MultistyleError` if a parameter has become infinite or NaN."""
         if not all(bool(parameter.isfinite().all()) for parameter in self.model.network.parameters()):
             raise MultistyleError(f"the network is no longer finite at step {self.done}; lower learning_rate")
 
     @torch.no_grad()
-    def preview(self, photos: Sequence[Tensor]) -> Tensor:
-        """A sheet (3, H, W): a row for each photo (3, crop, crop), the photo and then every painter."""
+    def preview_sheet(self, photos: Tensor) -> Tensor:
+        """A sheet (3, H, W) with a row for each of photos (N, 3, crop, crop): the photo itself, then every painter."""
         rows = []
         for photo in photos:
             corners = torch.eye(len(self.model.catalogue), device=self.device)
@@ -143,8 +159,8 @@ class Trainer:
             rows.append(torch.cat(painted, dim=2))
         return torch.cat(rows, dim=1).cpu()
 
-    def painter_losses(self, photos: Photos) -> dict[str, Any]:
-        """The content and style loss of each painter, by name, on the middles of a few of the photos."""
+    def painter_losses(self, photos: PhotoSet) -> dict[str, Any]:
+        """The content and style loss of each painter, by name, on the central squares of a few photos."""
         some = [photos[index] for index in evenly_spaced(len(photos), min(CROPS, len(photos)))]
         squares = centre_squares(some, self.config.crop).to(self.device, memory_format=self.format)
         names = [style.name for style in self.model.catalogue[PHOTO + 1 :]]
@@ -164,7 +180,7 @@ def draw_odds(styles: Sequence[Style], favoured: Sequence[str]) -> Tensor:
 
 
 def schedule(step: int, config: TrainConfig) -> float:
-    """The share of the peak learning rate at `step`: linear warm-up, then half a cosine down to 0, or 1 for good."""
+    """The learning rate at `step`, relative to its highest: a linear warm-up, then half a cosine to 0, or 1."""
     if step < config.warmup:
         return (step + 1) / config.warmup
     if config.schedule == "constant":
