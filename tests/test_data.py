@@ -190,7 +190,7 @@ def test_paintings_of_impossible_names_are_refused_with_their_path(tmp_path, nam
 @pytest.mark.parametrize(
     "content, message",
     [
-        ("name\tartist\nwave\tHokusaï\n".encode("latin-1"), r"catalogue.tsv is not UTF-8 text \(byte 23\)"),
+        ("name\tartist\nwave\tHokusaï\n".encode("latin-1"), r"catalogue.tsv is not UTF-8 text \(line 2\)"),
         (b"artist,title\nwave,Hokusai\n", "catalogue.tsv has no column called name"),
         (b"", "catalogue.tsv has no column called name"),
         (b"name\n" + b"x" * 200_000, "catalogue.tsv is not a tab-separated table"),

@@ -220,13 +220,14 @@ def _read_catalogue(file: Path) -> dict[str, dict[str, str]]:
         return {}
     check_input(file, DataError)
     try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            reader = csv.DictReader(opened, delimiter="\t")
-            rows = list(reader)
+        content = file.read_bytes()
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter="\t")
+        rows = list(reader)
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text (byte {error.start + 1}); save it in that encoding") from error
+        line = content[: error.start].count(b"\n") + 1
+        raise DataError(f"{file} is not UTF-8 text (line {line}); save it in that encoding") from error
     except csv.Error as error:
         raise DataError(f"{file} is not a tab-separated table ({error})") from error
     if "name" not in (reader.fieldnames or ()):

@@ -81,7 +81,7 @@ class LossNetwork(nn.Module):
         self.networks: Iterable[Vgg] = nn.ModuleList(networks)  # type: ignore[assignment]
 
     def require(self, layers: Sequence[str]) -> None:
-        """Raise `FeatureError` where one of `layers` is in none of the networks."""
+        """Raise `FeatureError` if no network has one of `layers`."""
         known = {layer for network in self.networks for layer in network.layers}
         for layer in layers:
             if layer not in known:
