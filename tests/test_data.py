@@ -175,7 +175,7 @@ def test_hidden_files_are_no_photos_and_no_paintings(folder, tmp_path):
     "name, message",
     [
         ("wave.jpg", "wave.jpg and .*wave.png are both named after the style wave"),
-        ("a wave.png", "a wave.png is named after its style, but 'a wave' is"),
+        ("a wave.png", "a wave.png cannot be a style: 'a wave' is"),
         ("photo.png", "photo.png: the name photo is reserved"),
     ],
 )

@@ -175,9 +175,7 @@ def read_paintings(folder: Path, names: Sequence[str], size: int) -> tuple[list[
             raise DataError(f"no painting of {name!r} in {folder}; {suggestion(name, files)}")
     known = _read_catalogue(folder / "catalogue.tsv")
     names = list(names) or list(files)
-    for name in names:
-        check_style_name(name, files[name])
-    styles = [Style(name, **known.get(name, {})) for name in names]
+    styles = [_style_of(files[name], known.get(name, {})) for name in names]
     return styles, [read_painting(files[name], size) for name in names]
 
 
@@ -191,14 +189,14 @@ def _by_style(files: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
-def check_style_name(name: str, file: Path) -> None:
-    """Raise `DataError` if the painting in `file` cannot give its name to a style."""
-    if name == PHOTO_STYLE.name:
+def _style_of(file: Path, facts: dict[str, str]) -> Style:
+    """The style of the painting in `file`, with `facts` from the catalogue. Raises `DataError`, naming the file."""
+    if file.stem == PHOTO_STYLE.name:
         raise DataError(f"{file}: the name photo is reserved for the unchanged picture; rename the file")
     try:
-        Style(name)
+        return Style(file.stem, **facts)
     except MultistyleError as error:
-        raise DataError(f"{file} is named after its style, but {error}") from error
+        raise DataError(f"{file} cannot be a style: {error}") from error
 
 
 def read_painting(file: Path, size: int) -> Tensor:
