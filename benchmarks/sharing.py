@@ -27,14 +27,10 @@ from torch import Tensor
 from multistyle.device import choose_device
 from multistyle.errors import MultistyleError
 from multistyle.weights import Style
-from train.add_style import EVERY, SOLVE_PHOTOS, RowTrainer, learn, nearest_mix
-from train.config import TrainConfig, read_config
-from train.data import Batches, Photos, read_paintings
-from train.evaluation import mean_losses, painter_losses, set_apart
-from train.fit import train_network
-from train.losses.loss_network import LossNetwork, load_loss_network
-from train.losses.objective import Losses, Objective
-from train.trainer import Trainer
+from train.add_style import EVERY
+from train.config import read_config
+from train.data import Photos, read_paintings
+from train.losses.loss_network import load_loss_network
 
 from .parts.command import check_results, commit, make_folder, print_table, run, write_results
 from .parts.study import Curve, Study
@@ -42,83 +38,17 @@ from .parts.study import Curve, Study
 PUBLISHED = {"content": "+8.7 +- 3.9 %", "style": "-8.9 +- 16.5 %", "adding": "5,000 steps against 40,000"}
 
 
-
-class WatchedTrainer(Trainer):
-    """A trainer of one painter that notes its loss on the judges every `EVERY` steps, in the file `notes`."""
-
-    judges: Tensor
-    notes: Path
-
-    def step(self, photos: Tensor) -> Losses:
-        losses = super().step(photos)
-        if self.done % EVERY == 0:
-            with self.notes.open("a") as opened:
-                opened.write(f"{self.done} {self._loss()}\n")
-        return losses
-
-    def _loss(self) -> float:
-        blend = torch.tensor([0.0, 1.0], device=self.device)
-        return mean_losses(self.model.network, self.objective, self.judges, blend).total.item()
-
-    def curve(self) -> Curve:
-        """What was noted; steps that were taken twice, after a stop, are the same twice."""
-        lines = self.notes.read_text().split("\n")[:-1] if self.notes.exists() else []
-        return {int(steps): float(loss) for steps, loss in map(str.split, lines)}
-
-
-class Study:
-    """Networks trained by one recipe on the same photos (a `Subset` of `Photos`), and the judges (N, 3, H, W)."""
-
-    def __init__(
-        self, config: TrainConfig, loss_network: LossNetwork, photos: Photos, folder: Path, device: torch.device
-    ) -> None:
-        self.config, self.loss_network, self.folder, self.device = config, loss_network.to(device), folder, device
-        self.lessons, judges = set_apart(photos, config.crop)
-        self.judges = judges.to(device, memory_format=torch.channels_last)
-
-    def objective(self, paintings: Sequence[Tensor]) -> Objective:
-        return Objective(self.config, self.loss_network, [painting.to(self.device) for painting in paintings])
-
-    def train(self, title: str, styles: Sequence[Style], paintings: Sequence[Tensor]) -> Trainer:
-        """The trainer of a network of `styles` after all steps, taken from the folder where it is done already."""
-        trainer = Trainer(self.config, styles, self.objective(paintings), self.device)
-        self._fit(trainer, title)
-        return trainer
-
-    def train_watched(self, title: str, style: Style, painting: Tensor) -> Curve:
-        """The loss of a network of one style, by steps."""
-        trainer = WatchedTrainer(self.config, [style], self.objective([painting]), self.device)
-        trainer.judges, trainer.notes = self.judges, self.folder / f"{title}.txt"
-        self._fit(trainer, title)
-        return trainer.curve()
-
-    def _fit(self, trainer: Trainer, title: str) -> None:
-        say(f"{title}, {len(trainer.model.catalogue) - 1} painters")
-        train_network(trainer, self.lessons, self.folder / f"{title}.safetensors", {})
-
-    def losses(self, trainer: Trainer) -> dict[str, dict[str, float]]:
-        names = [style.name for style in trainer.model.catalogue[PHOTO + 1 :]]
-        return painter_losses(trainer.model.network, trainer.objective, self.judges, names)
-
-    def added(self, shared: Trainer, painting: Tensor) -> Curve:
-        """The loss of a new row of the shared network, by steps."""
-        network, objective = shared.model.network, self.objective([painting])
-        row = nearest_mix(network, objective, self.judges[:SOLVE_PHOTOS]) @ network.table
-        batches = Batches(self.lessons, self.config.batch, self.config.crop, self.config.seed)
-        found = learn(RowTrainer(self.config, network, row, objective), batches, self.judges, self.config.steps)
-        return {evaluation.steps: evaluation.total for evaluation in found}
-
-    def compare(self, entries: Sequence[Style], paintings: Sequence[Tensor], painters: int) -> dict[str, Any]:
-        """Both measurements: the first `painters` of the entries share a network, the others are added to it."""
-        shared = self.train("shared", entries[:painters], paintings[:painters])
-        single = {}
-        for entry, painting in zip(entries[:painters], paintings):
-            single |= self.losses(self.train(f"alone-{entry.name}", [entry], [painting]))
-        adding = {}
-        for entry, painting in zip(entries[painters:], paintings[painters:]):
-            alone = self.train_watched(f"alone-{entry.name}", entry, painting)
-            adding[entry.name] = compare_steps(self.added(shared, painting), alone)
-        return {"sharing": compare_losses(self.losses(shared), single), "adding": adding}
+def compare(study: Study, entries: Sequence[Style], paintings: Sequence[Tensor], painters: int) -> dict[str, Any]:
+    """Both measurements: the first `painters` of the entries share a network, the others are added to it."""
+    shared = study.train("shared", entries[:painters], paintings[:painters])
+    single: dict[str, dict[str, float]] = {}
+    for entry, painting in zip(entries[:painters], paintings):
+        single |= study.losses(study.train(f"alone-{entry.name}", [entry], [painting]))
+    adding = {}
+    for entry, painting in zip(entries[painters:], paintings[painters:]):
+        alone = study.train_watched(f"alone-{entry.name}", entry, painting)
+        adding[entry.name] = compare_steps(study.added(shared, painting), alone)
+    return {"sharing": compare_losses(study.losses(shared), single), "adding": adding}
 
 
 def compare_losses(shared: dict[str, Any], single: dict[str, Any]) -> dict[str, Any]:

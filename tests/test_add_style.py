@@ -209,7 +209,7 @@ def test_ctrl_c_keeps_the_best_so_far(material):
     [
         ("wave", [], "a style named wave already"),
         ("photo", [], "photo is the picture as it is"),
-        ("a=b", [], "is no style name"),
+        ("a=b", [], "is not a style name"),
         ("dots", ["--photos", "nowhere"], "cannot read nowhere: No such file"),
         ("dots", ["--styles", "photos"], "is named after a style"),
         ("dots", ["--output", "nowhere/x"], "there is no folder nowhere"),
@@ -248,7 +248,7 @@ def test_a_file_without_a_recipe_or_of_another_version_is_refused(material, mode
     file = material / "in.safetensors"
     file.write_bytes(file.read_bytes().replace(b'"format_version":"1"', b'"format_version":"9"'))
     error = invoke(material).exception
-    assert isinstance(error, WeightsError) and "format version 9; known here: 1; upgrade multistyle" in str(error)
+    assert isinstance(error, WeightsError) and "format version '9'; upgrade multistyle" in str(error)
 
 
 def catalogue_command(*words) -> None:

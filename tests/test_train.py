@@ -372,7 +372,7 @@ def test_what_a_run_cannot_start_from_is_one_line(material, weight_file, capfd):
     save_file(tensors, material / "newer.safetensors", metadata)
     (material / "empty").mkdir()
     for options, message in {
-        ("--start", str(material / "newer.safetensors")): "format version 2; known here: 1",
+        ("--start", str(material / "newer.safetensors")): "format version '2'; upgrade multistyle",
         ("--start", str(default_weights())): "cannot start from a network with",
         ("--photos", str(material / "empty")): "no pictures in",
     }.items():

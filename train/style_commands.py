@@ -95,7 +95,7 @@ def add_style(
     compared = known_median(model) if styles is None else measured_median(model, judges, config, loss_network, styles)
     objective = one_style(Objective(config, loss_network, [work.to(place) for work in works]))
     mix = nearest_mix(network, objective, judges[:SOLVE_PHOTOS])
-    say(f"starts from {describe_blend((mix * (mix > 0.01)).cpu(), [entry.name for entry in model.catalogue])}")
+    say(f"starts from {mix_text((mix * (mix > 0.01)).cpu(), [entry.name for entry in model.catalogue])}")
     trainer = RowTrainer(config, network, mix @ network.table, objective)
     with stop_signals() as stopped:
         for found in learn(trainer, Batches(lessons, config.batch, config.crop, config.seed), judges, steps, stopped):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -139,8 +140,9 @@ class Bench:
         """The border score of a painting of the middle, against the middle of a painting of the whole."""
         whole, middle = Carry(), slice(SIZE // 4, -SIZE // 4)
         one_pass, blend = self.stylizer.one_pass, self._corner(name)
-        inside = one_pass(photo, blend, whole)[:, middle, middle]
-        return border_score(one_pass(photo[:, middle, middle], blend, Carry(0.0, whole.statistics)), inside)
+        inside = one_pass(photo, blend, partial(one_pass.paint, carry=whole))[:, middle, middle]
+        inner = Carry(0.0, whole.statistics)
+        return border_score(one_pass(photo[:, middle, middle], blend, partial(one_pass.paint, carry=inner)), inside)
 
     def stability(self) -> dict[str, Any]:
         """Mean change of the painting over mean change of the photo, for a shift and for noise."""
