@@ -30,11 +30,16 @@ FRAME = STRIDE  # px mirrored around every picture, painted and cut off
 MINIMUM = 8  # px; below it, reflection padding inside the network would be wider than its features
 EPSILON = 1e-5
 FLAT = 1e-6  # variance; trained channels have 0.02 and more
+WIDEST, DEEPEST = 4096, 1000  # channels and residual blocks; more are a mistake, and could not be built
+LARGEST = 100_000_000  # parameters; sixty times the published network
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The shape of a `StyleNetwork`; the defaults are the published one (1,674,432 shared parameters)."""
+    """The shape of a `StyleNetwork`; the defaults are the published one (1,674,432 shared parameters).
+
+    Raises ValueError for a field of the wrong type, or a network too large to be meant, before anything is built.
+    """
 
     widths: tuple[int, int, int] = (32, 64, 128)  # channels at full, half and quarter size
     blocks: int = 5  # residual blocks, of two convolutions each
@@ -43,12 +48,30 @@ class NetworkConfig:
     upsampling: str = "nearest"  # or "bilinear"
 
     def __post_init__(self) -> None:
-        if len(self.widths) != 3 or min(self.widths) < 1 or self.blocks < 0:
-            raise ValueError(f"a network has three widths of at least 1 and no negative blocks, not {self}")
-        if any(kernel % 2 == 0 or not 1 <= kernel <= 2 * MINIMUM - 1 for kernel in (self.stem, self.head)):
-            raise ValueError(f"stem and head kernels are odd and at most {2 * MINIMUM - 1} px, not {self}")
+        three = isinstance(self.widths, tuple) and len(self.widths) == 3
+        if not three or not all(_is_integer(width, 1, WIDEST) for width in self.widths):
+            raise ValueError(f"a network has three widths, integers from 1 to {WIDEST}, not {self.widths!r:.80}")
+        if not _is_integer(self.blocks, 0, DEEPEST):
+            raise ValueError(f"blocks must be an integer from 0 to {DEEPEST}, not {self.blocks!r:.80}")
+        for kernel in (self.stem, self.head):
+            if not _is_integer(kernel, 1, 2 * MINIMUM - 1) or kernel % 2 == 0:
+                raise ValueError(f"stem and head kernels are odd and at most {2 * MINIMUM - 1} px, not {kernel!r:.80}")
         if self.upsampling not in ("nearest", "bilinear"):
-            raise ValueError(f'upsampling is "nearest" or "bilinear", not {self.upsampling!r}')
+            raise ValueError(f'upsampling is "nearest" or "bilinear", not {self.upsampling!r:.80}')
+        if self.parameters > LARGEST:
+            raise ValueError(f"a network has at most {LARGEST:,} parameters, not {self.parameters:,}")
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in all convolutions together: those that the styles share."""
+        full, half, quarter = self.widths
+        ends = 3 * full * (self.stem**2 + self.head**2)
+        return ends + 9 * (2 * full * half + 2 * half * quarter + 2 * self.blocks * quarter**2)
+
+
+def _is_integer(value: object, least: int, most: int) -> bool:
+    """Whether `value`, of any type, is an integer from `least` to `most`; True and False are not."""
+    return type(value) is int and least <= value <= most
 
 
 class Convolution(nn.Conv2d):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from comparing import relative_distance
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
@@ -18,10 +19,12 @@ from train import add_style
 from train.__main__ import app
 from train.add_style import RowTrainer, draw_strengths, learn, nearest_mix, one_style, read_artist
 from train.config import ConfigError, TrainConfig
-from train.data import Batches, DataError, Photos, read_painting
+from train.data import Batches, Photos, read_painting
 from train.evaluation import centre_squares, painter_losses, set_apart
+from train.listing import DataError
 from train.losses.loss_network import load_loss_network
 from train.losses.objective import Objective
+from train.style_commands import known_median
 
 CONFIG = TrainConfig(style_size=48, photo_size=48, crop=32, batch=2, widths=(4, 6, 8), blocks=1, stem=3, head=3)
 ROOT = Path(__file__).parents[1]
@@ -94,9 +97,9 @@ def test_only_the_row_is_learnt_and_it_improves(material, model):
     batches = Batches(Photos([material / "photos"], 48), 2, 32, 0)
     found = list(learn(trainer, batches, judges, 40))
     assert [evaluation.steps for evaluation in found] == [0, 20, 40]
-    assert trainer.record.total == min(evaluation.total for evaluation in found) < 0.9 * found[0].total
+    assert trainer.best_evaluation.total == min(evaluation.total for evaluation in found) < 0.9 * found[0].total
     trainer.row.data.copy_(trainer.best)
-    assert trainer.evaluate(judges, 0.0).total == trainer.record.total
+    assert trainer.evaluate(judges, 0.0).total == pytest.approx(trainer.best_evaluation.total, rel=1e-4)
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, before[name]), name
     assert all(parameter.grad is None for parameter in model.network.parameters())
@@ -124,7 +127,7 @@ def test_a_row_gone_astray_is_taken_back_to_the_best(material, model, monkeypatc
 
     monkeypatch.setattr(trainer, "step", step)
     list(learn(trainer, Batches(Photos([material / "photos"], 48), 2, 32, 0), torch.rand(1, 3, 32, 32), 1000))
-    assert torch.equal(trainer.best, start) and trainer.record.steps == 0
+    assert torch.equal(trainer.best, start) and trainer.best_evaluation.steps == 0
 
 
 def test_the_nearest_mix_of_a_painters_own_paintings_is_that_painter(material, model):
@@ -142,7 +145,7 @@ def test_several_paintings_make_one_style_of_their_mean(material):
     works = [torch.rand(3, 48, 48), torch.rand(3, 48, 40)]
     each = [make_objective(material, work).targets for work in works]
     for layer, target in one_style(make_objective(material, *works)).targets.items():
-        torch.testing.assert_close(target, (each[0][layer] + each[1][layer]) / 2)
+        assert relative_distance(target, (each[0][layer] + each[1][layer]) / 2) < 1e-5
     found = read_artist([material / "old", material / "new" / "dots.png"], 48)
     assert len(found) == 3 and torch.equal(found[2], read_painting(material / "new" / "dots.png", 48))
 
@@ -176,14 +179,14 @@ def test_painters_are_measured_one_by_one(material, model):
         blend = torch.eye(3)[row].expand(3, -1)
         losses = objective(network(photos, blend), photos, blend)
         expected = {"content": losses.content.mean().item(), "style": losses.style.mean().item()}
-        assert found[name] == pytest.approx(expected, rel=1e-5)
+        assert found[name] == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_header_stands_in_for_the_old_paintings(material, model):
-    assert "does not tell" in run(material, "--steps", 1)
+    assert "does not contain" in run(material, "--steps", 1)
     model.training["painters"] = {"starry": {"style": 0.5}, "wave": {"style": 0.1}, "scream": {"style": 0.2}}
     save_weights(material / "in.safetensors", model)
-    assert "median style loss is 0.200, by the weight file" in run(material, "--steps", 1)
+    assert "median style loss is 0.200, according to the weight file" in run(material, "--steps", 1)
     painters = load_weights(material / "out.safetensors").training["painters"]
     assert list(painters) == ["starry", "wave", "scream", "dots"]
 
@@ -197,7 +200,7 @@ def test_ctrl_c_keeps_the_best_so_far(material):
             break
     running.send_signal(signal.SIGINT)
     _, rest = running.communicate(timeout=60)
-    assert running.returncode == 130 and "Traceback" not in rest and "dots as of step" in rest
+    assert running.returncode == 130 and "Traceback" not in rest and "dots after step" in rest
     assert load_weights(material / "out.safetensors").catalogue[-1].name == "dots"
 
 
@@ -207,7 +210,7 @@ def test_ctrl_c_keeps_the_best_so_far(material):
         ("wave", [], "a style named wave already"),
         ("photo", [], "photo is the picture as it is"),
         ("a=b", [], "is not a style name"),
-        ("dots", ["--photos", "nowhere"], "cannot read the photos in nowhere"),
+        ("dots", ["--photos", "nowhere"], "cannot read nowhere: No such file"),
         ("dots", ["--styles", "photos"], "is named after a style"),
         ("dots", ["--output", "nowhere/x"], "there is no folder nowhere"),
     ],
@@ -232,15 +235,20 @@ def test_too_small_or_missing_paintings_and_too_few_photos_are_errors(material, 
 
 
 def test_a_file_without_a_recipe_or_of_another_version_is_refused(material, model, weight_file):
-    with pytest.raises(ConfigError, match="does not say by what recipe"):
-        TrainConfig.from_header({"steps": 1}, weight_file)
-    with pytest.raises(ConfigError, match="does not say by what recipe"):
-        TrainConfig.from_header({"config": {"depth": 1}}, weight_file)
+    for odd in ({"steps": 1}, {"config": {"depth": 1}}, {"config": [1]}, {"config": None}, [], "text", None, 3):
+        with pytest.raises(ConfigError, match="does not contain the recipe it was trained with"):
+            TrainConfig.from_header(odd, weight_file)
+    for recipe in ({"steps": "6"}, {"widths": ["a"]}, {"crop": None}, {"seed": 2**63}, {"blocks": 30_000_000}):
+        with pytest.raises(
+            ConfigError, match=f"the recipe in the header of {weight_file} is invalid: {next(iter(recipe))}"
+        ):
+            TrainConfig.from_header({"config": recipe}, weight_file)
+    TrainConfig.from_header(load_weights().training, weight_file)
     assert TrainConfig.from_header({"config": CONFIG.as_dict()}, weight_file) == CONFIG
     file = material / "in.safetensors"
     file.write_bytes(file.read_bytes().replace(b'"format_version":"1"', b'"format_version":"9"'))
     error = invoke(material).exception
-    assert isinstance(error, WeightsError) and "format version 9; known here: 1; upgrade multistyle" in str(error)
+    assert isinstance(error, WeightsError) and "format version '9'; upgrade multistyle" in str(error)
 
 
 def catalogue_command(*words) -> None:
@@ -270,3 +278,61 @@ def test_a_cartridge_of_another_network_is_one_line(material, model):
     save_weights(other, model)
     result = CliRunner().invoke(app, ["import-style", str(style), "--weights", str(other), "-o", str(other)])
     assert isinstance(result.exception, WeightsError) and "made for another network" in str(result.exception)
+
+
+def test_odd_facts_in_a_header_count_as_none(model):
+    for painters in (None, [], "text", 3, {"wave": None}, {"wave": [1]}, {"wave": {"style": "0.5"}}):
+        model.training["painters"] = painters
+        assert known_median(model) is None, painters
+    odd = {"a": {"style": True}, "b": {"style": float("nan")}, "c": {"style": -1}, "d": {"style": 0.3}, "e": "text"}
+    model.training["painters"] = odd
+    assert known_median(model) == 0.3
+
+
+@pytest.mark.parametrize("output", ["new/dots.png", "photos/a.png", "vgg.safetensors", "old/wave.png", "link.png"])
+def test_add_style_never_replaces_what_it_reads(material, output):
+    (material / "link.png").symlink_to(material / "photos" / "b.png")
+    before = (material / output).read_bytes()
+    result = invoke(material, "--styles", material / "old", "--output", material / output)
+    assert isinstance(result.exception, MultistyleError) and "it is an input" in str(result.exception)
+    assert (material / output).read_bytes() == before
+
+
+def test_add_style_may_replace_the_weight_file_it_reads(material):
+    run(material, "--steps", 1, "--output", material / "in.safetensors")
+    assert load_weights(material / "in.safetensors").catalogue[-1].name == "dots"
+
+
+def test_a_termination_signal_keeps_the_best_so_far(material, monkeypatch):
+    step = RowTrainer.step
+
+    def stepping(trainer, photos):
+        step(trainer, photos)
+        if trainer.done == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(RowTrainer, "step", stepping)
+    result = invoke(material, "--steps", 1000)
+    assert result.exit_code == 130 and "dots after step 0" in result.stderr
+    assert load_weights(material / "out.safetensors").catalogue[-1].name == "dots"
+
+
+def test_losses_that_are_never_finite_write_nothing(material, monkeypatch):
+    monkeypatch.setattr("train.style_commands.nearest_mix", lambda network, *_: torch.full((4,), float("nan")))
+    result = invoke(material, "--steps", 1)
+    assert "no evaluation gave a finite loss" in str(result.exception) and not (material / "out.safetensors").exists()
+
+
+def test_commands_for_styles_never_replace_what_they_read(material):
+    style, weights = material / "wave.safetensors", material / "in.safetensors"
+    catalogue_command("export-style", "wave", "-o", style, "--weights", weights)
+    (material / "link.safetensors").symlink_to(weights)
+    kept = {file: file.read_bytes() for file in (style, weights)}
+    for words in (
+        ["export-style", "wave", "-o", weights, "--weights", weights],
+        ["export-style", "wave", "-o", material / "link.safetensors", "--weights", weights],
+        ["import-style", style, "-o", style, "--weights", weights],
+    ):
+        result = CliRunner().invoke(app, [*map(str, words)])
+        assert isinstance(result.exception, WeightsError) and "it is an input" in str(result.exception), words
+    assert {file: file.read_bytes() for file in kept} == kept

@@ -1,15 +1,18 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from multistyle.errors import MultistyleError
+from multistyle.errors import ImageError, MultistyleError
 from multistyle.image import read_image, write_image
+from train.__main__ import app
 from train.config import TrainConfig
-from train.gatys import optimise, parse_paintings
+from train.gatys import check_memory, optimise, parse_paintings
 from train.losses.loss_network import load_loss_network
 from train.losses.objective import Objective
 
@@ -61,7 +64,7 @@ def test_weights_of_paintings_are_normalised_and_default_to_one(tmp_path):
     odd.touch()
     assert parse_paintings([str(odd)])[0] == [odd]
     for text in ("a.jpg=much", "a.jpg=0", "a.jpg=-1", "a.jpg=nan"):
-        with pytest.raises(MultistyleError, match="is no painting with a weight; write FILE or FILE=0.7"):
+        with pytest.raises(MultistyleError, match="is not a painting with a weight above 0; write FILE"):
             parse_paintings([text])
 
 
@@ -84,3 +87,67 @@ def test_the_command_paints_one_photo(vgg, tmp_path):
 def test_the_command_says_in_one_line_what_is_wrong(vgg, tmp_path):
     done = paint(vgg, tmp_path, "one.png", "--optimizer", "adm")
     assert done.returncode == 1 and done.stderr == "error: unknown optimizer 'adm'; did you mean adam?\n"
+
+
+@pytest.fixture
+def pictures(vgg, tmp_path, monkeypatch) -> Path:
+    """The folder, made the current one, with a photo, a painting, a loss network and a recipe."""
+    for name in ("photo", "one"):
+        write_image(tmp_path / f"{name}.png", torch.rand(3, 40, 60))
+    (tmp_path / "c.toml").write_text("style_size = 48")
+    (tmp_path / "link.png").symlink_to("photo.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def invoke(*words: object):
+    options = ["--config", "c.toml", "--features", "vgg.safetensors", "--size", 48, "--device", "cpu"]
+    return CliRunner().invoke(app, [*map(str, ["gatys", "photo.png", "one.png=0.5", *options, *words])])
+
+
+@pytest.mark.parametrize("output", ["photo.png", "one.png", "link.png", "./photo.png"])
+def test_the_command_never_replaces_what_it_reads(pictures, output):
+    before = (pictures / output).read_bytes()
+    result = invoke("-o", output, "--steps", 1)
+    assert isinstance(result.exception, ImageError) and "it is an input" in str(result.exception)
+    assert (pictures / output).read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_step_and_writes_the_picture(pictures, monkeypatch, number):
+    def signalling(*arguments):
+        for step, found in enumerate(optimise(*arguments), start=1):
+            if step == 2:
+                os.kill(os.getpid(), number)
+            yield found
+
+    monkeypatch.setattr("train.gatys.optimise", signalling)
+    result = invoke("-o", "out.png", "--steps", 100)
+    assert result.exit_code == 130 and "out.png: 2 steps in" in result.stderr
+    assert read_image(pictures / "out.png").shape == (3, 32, 48)
+
+
+def test_a_size_beyond_the_memory_is_refused_before_any_work(pictures):
+    result = invoke("-o", "out.png", "--size", 1_000_000)
+    assert isinstance(result.exception, MultistyleError) and "use a smaller --size" in str(result.exception)
+    assert "\n" not in str(result.exception) and not (pictures / "out.png").exists()
+
+
+def test_memory_is_counted_by_the_pixel(vgg, monkeypatch):
+    """relu1_1 alone: its 4 channels, kept once, the image, its two differences and little more."""
+    config = TrainConfig(style_layers=("relu1_1",), content_layer="relu1_1")
+    objective = Objective(config, load_loss_network([vgg]), [torch.rand(3, 48, 48)])
+    cpu = torch.device("cpu")
+    monkeypatch.setattr("train.gatys.free_memory", lambda device: 1000 * 1000 * 4 * 4)
+    with pytest.raises(MultistyleError, match="1000 x 1000 px"):
+        check_memory(objective, 1000, 1000, cpu)
+    monkeypatch.setattr("train.gatys.free_memory", lambda device: 1000 * 1000 * 4 * 60)
+    check_memory(objective, 1000, 1000, cpu)
+
+
+@pytest.mark.parametrize("which", ["photo.png", "one.png", "c.toml", "vgg.safetensors"])
+def test_a_pipe_is_refused_at_once(pictures, which):
+    (pictures / which).unlink()
+    os.mkfifo(pictures / which)
+    result = invoke("-o", "out.png", "--steps", 1)
+    assert isinstance(result.exception, MultistyleError) and "pipe or a device" in str(result.exception)

@@ -1,6 +1,9 @@
+import os
+
 import pytest
 import torch
 import torch.nn.functional as F
+from comparing import relative_distance
 from safetensors.torch import save_file
 from torch import nn
 
@@ -28,7 +31,7 @@ def test_caffe_weights_see_bytes_less_the_mean_with_zero_padding(caffe):
     x = image * 255 - torch.tensor([123.68, 116.779, 103.939]).view(3, 1, 1)
     expected = F.relu(F.conv2d(x, tensors["conv1_1.weight"], tensors["conv1_1.bias"], padding=1))
     got = load_loss_network([file])(image, ["relu1_1"])["relu1_1"]
-    torch.testing.assert_close(got, expected, atol=1e-3, rtol=1e-4)
+    assert relative_distance(got, expected) < 1e-5
     assert CAFFE[1] == (1 / 255,) * 3
 
 
@@ -39,7 +42,7 @@ def test_slim_weights_see_the_image_with_reflection_and_their_maps(slim):
     x = F.pad(image, (1,) * 4, mode="reflect")
     expected = F.relu(F.conv2d(x, tensors["conv1_1.weight"], tensors["conv1_1.bias"]))
     found = network(image, ["relu1_1", "relu4_1", "relu5_1"])
-    torch.testing.assert_close(found["relu1_1"], expected)
+    assert relative_distance(found["relu1_1"], expected) < 1e-5
     assert {layer: tuple(value.shape[1:]) for layer, value in found.items()} == {
         "relu1_1": (3, 32, 32),
         "relu4_1": (9, 4, 4),
@@ -68,9 +71,9 @@ def test_torchvisions_names_are_the_papers_names(tmp_path, monkeypatch, architec
     found = load_loss_network([tmp_path / "tv.safetensors"], architecture)(image, list(ends))
     with torch.no_grad():
         for layer, end in ends.items():
-            torch.testing.assert_close(found[layer], model.features[:end]((image - mean) / deviation))
+            assert relative_distance(found[layer], model.features[:end]((image - mean) / deviation)) < 1e-5
     other = {"vgg19": "vgg16", "vgg16": "vgg19"}[architecture]
-    with pytest.raises(FeatureError, match=f"is not of the shape of {other}; the recipe's loss_network"):
+    with pytest.raises(FeatureError, match=f"does not have the layers of {other}; the recipe's loss_network"):
         load_loss_network([tmp_path / "tv.safetensors"], other)
 
 
@@ -90,7 +93,7 @@ def thin_vgg(self, features, **_):
 def test_a_file_of_another_architecture_is_refused_whatever_its_form(tmp_path, random_vgg):
     save_file(random_vgg((2, 2, 2, 2), BLOCKS["vgg16"]), tmp_path / "caffe16.safetensors")
     load_loss_network([tmp_path / "caffe16.safetensors"], "vgg16").require(["relu4_3"])
-    with pytest.raises(FeatureError, match="not of the shape of vgg19"):
+    with pytest.raises(FeatureError, match="does not have the layers of vgg19"):
         load_loss_network([tmp_path / "caffe16.safetensors"], "vgg19")
 
 
@@ -101,7 +104,7 @@ def test_average_pooling_takes_means_where_max_pooling_takes_the_largest(caffe):
         found = load_loss_network([file], pooling=pooling)(image, ["relu1_2", "relu2_1"])
         below = pool(found["relu1_2"], 2)
         expected = F.relu(F.conv2d(below, tensors["conv2_1.weight"], tensors["conv2_1.bias"], padding=1))
-        torch.testing.assert_close(found["relu2_1"], expected)
+        assert relative_distance(found["relu2_1"], expected) < 1e-5
 
 
 def test_gradients_reach_the_image_and_not_the_network(slim):
@@ -116,9 +119,42 @@ def test_what_is_no_loss_network_is_named(tmp_path, caffe):
     with pytest.raises(FeatureError, match="no layer relu5_1; it has relu1_1, relu1_2, relu2_1"):
         load_loss_network([caffe[0]]).require(["relu5_1"])
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
-    with pytest.raises(FeatureError, match="is no loss network"):
+    with pytest.raises(FeatureError, match="is not a loss network"):
         load_loss_network([tmp_path / "x.safetensors"])
     (tmp_path / "text.safetensors").write_text("no")
-    for name in ("text.safetensors", "missing.safetensors"):
-        with pytest.raises(FeatureError, match="cannot read the loss network"):
-            load_loss_network([tmp_path / name])
+    for name, message in {"text": "cannot read the loss network", "missing": "No such file"}.items():
+        with pytest.raises(FeatureError, match=message):
+            load_loss_network([tmp_path / f"{name}.safetensors"])
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"conv1_1.bias": None}, "it lacks conv1_1.bias"),
+        ({"conv2_1.bias": torch.zeros(7)}, "conv2_1 should have 6 biases"),
+        ({"conv2_1.bias": torch.zeros(6, 1)}, "conv2_1 should have 6 biases"),
+        ({"conv1_2.weight": torch.zeros(4, 5, 3, 3)}, r"conv1_2 should have the shape \(channels, 4, 3, 3\)"),
+        ({"conv1_1.weight": torch.zeros(4, 1, 3, 3)}, r"the shape \(channels, 3, 3, 3\), not \(4, 1, 3, 3\)"),
+        ({"conv1_1.weight": torch.zeros(4, 3, 5, 5)}, "should have the shape"),
+        ({"conv1_1.weight": torch.zeros(27)}, "should have the shape"),
+        ({"conv1_1.weight": torch.zeros(0, 3, 3, 3)}, "should have the shape"),
+        ({"conv1_1.weight": torch.full((4, 3, 3, 3), float("nan"))}, "conv1_1.weight holds other values than finite"),
+        ({"conv1_1.bias": torch.zeros(4, dtype=torch.int32)}, "conv1_1.bias holds other values"),
+        ({"conv1_1.to_vgg19.weight": torch.zeros(9, 4, 1, 1)}, "it lacks conv1_1.to_vgg19.bias"),
+        ({"conv1_1.to_vgg19.bias": torch.zeros(9)}, "it lacks conv1_1.to_vgg19.weight"),
+        ({"conv1_1.to_vgg19.weight": torch.zeros(9, 3, 1, 1), "conv1_1.to_vgg19.bias": torch.zeros(9)}, "4, 1, 1"),
+        ({"conv5_1.to_vgg19.weight": torch.zeros(9, 4, 1, 1)}, "without its layer"),
+    ],
+)
+def test_damaged_loss_networks_are_refused_when_they_are_read(caffe, changes, message):
+    file, tensors = caffe
+    save_file({key: value for key, value in {**tensors, **changes}.items() if value is not None}, file)
+    with pytest.raises(FeatureError, match=message) as raised:
+        load_loss_network([file])
+    assert str(file) in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_loss_network_that_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FeatureError, match="pipe or a device"):
+        load_loss_network([tmp_path / "pipe"])

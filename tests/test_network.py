@@ -170,8 +170,38 @@ def test_wrong_shapes_are_named(network):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"stem": 4}, {"head": 17}, {"widths": (0, 1, 1)}, {"blocks": -1}, {"upsampling": "cubic"}]
+    "wrong, message",
+    [
+        ({"stem": 4}, "stem and head kernels are odd"),
+        ({"head": 17}, "at most 15 px, not 17"),
+        ({"head": "9"}, "stem and head kernels are odd"),
+        ({"head": 9.0}, "stem and head kernels are odd"),
+        ({"widths": (0, 1, 1)}, "three widths, integers from 1 to 4096"),
+        ({"widths": (1, 2)}, "three widths"),
+        ({"widths": ("a", "b", "c")}, "three widths"),
+        ({"widths": ("a",)}, "three widths"),
+        ({"widths": None}, "three widths"),
+        ({"widths": (1, True, 1)}, "three widths"),
+        ({"widths": (1, 1, 20_000)}, "from 1 to 4096"),
+        ({"widths": tuple(range(10**6))}, "three widths"),
+        ({"widths": (4096, 4096, 4096)}, "at most 100,000,000 parameters, not"),
+        ({"blocks": -1}, "blocks must be an integer from 0 to 1000"),
+        ({"blocks": 30_000_000}, "blocks must be an integer from 0 to 1000, not 30000000"),
+        ({"blocks": 1e9}, "blocks must be"),
+        ({"blocks": 1.5}, "blocks must be"),
+        ({"blocks": True}, "blocks must be"),
+        ({"blocks": float("nan")}, "blocks must be"),
+        ({"upsampling": "cubic"}, "upsampling is"),
+        ({"upsampling": ["nearest"]}, "upsampling is"),
+    ],
 )
-def test_impossible_shapes_are_refused(wrong):
-    with pytest.raises(ValueError):
+def test_impossible_shapes_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message) as raised:
         NetworkConfig(**wrong)
+    assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize("config", [NetworkConfig(), NetworkConfig((4, 6, 8), 1, 3, 5, "bilinear")])
+def test_parameters_are_counted_without_building(config):
+    built = StyleNetwork(config, 2).state_dict()
+    assert config.parameters == sum(tensor.numel() for name, tensor in built.items() if name != "table")

@@ -13,7 +13,7 @@ def test_a_spike_below_full_size_is_measured_and_the_norm_is_the_norm():
     x[0, 0, 5, 5] = 1000.0
     meter(x, scale, shift)
     expected = ((32**2 - 1) ** 0.5 - 6) ** 2 / x.numel()  # all of a channel's deviation in one of its pixels
-    torch.testing.assert_close(meter.penalty, torch.tensor(expected), rtol=0.01, atol=0)
+    assert float(meter.penalty) == pytest.approx(expected, rel=0.01)
     at_full_size = SpikeMeter(full=32)
     at_full_size(x, scale, shift)
     assert at_full_size.penalty == 0
@@ -33,7 +33,7 @@ def test_what_moves_with_the_photo_costs_nothing_and_a_grid_costs_its_square():
 
     assert shift_loss(invert, photos, blend, invert(photos, blend), offset) == 0
     loss = shift_loss(grid, photos, blend, grid(photos, blend), offset)
-    torch.testing.assert_close(loss, torch.tensor(0.2**2 / 2), rtol=0.1, atol=0)  # half of the columns differ
+    assert float(loss) == pytest.approx(0.2**2 / 2, rel=0.1), "half of the columns differ"
 
 
 def test_noise_weaves_once_a_perfect_weave_fully_and_other_periods_hardly():

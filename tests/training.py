@@ -9,7 +9,7 @@ import torch
 
 from train.config import TrainConfig
 from train.data import Photos, read_paintings
-from train.fit import fit
+from train.fit import train_network
 from train.losses.loss_network import load_loss_network
 from train.losses.objective import Objective
 from train.trainer import Trainer
@@ -42,7 +42,7 @@ def make_trainer(material: Path, config: TrainConfig = CONFIG) -> Trainer:
 
 def run(material: Path, output: Path, config: TrainConfig = CONFIG) -> Trainer:
     trainer = make_trainer(material, config)
-    fit(trainer, Photos([material / "photos"], config.photo_size), output, {"made": "here"})
+    train_network(trainer, Photos([material / "photos"], config.photo_size), output, {"made": "here"})
     return trainer
 
 

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from multistyle.errors import MultistyleError, suggestion
+from multistyle.files import check_input
 from multistyle.network import NetworkConfig
 
-POSITIVE = (
-    *("style_size", "photo_size", "crop", "batch", "accumulate", "steps"),
-    *("learning_rate", "clip", "preview_steps"),
-)
+RANGES: dict[str, tuple[float, float]] = {  # smallest and largest value of a field
+    "style_size": (16, 16_384),
+    "photo_size": (32, 16_384),
+    "crop": (32, 16_384),
+    "batch": (1, 65_536),
+    "accumulate": (1, 65_536),
+    "steps": (1, 10**12),
+    "warmup": (0, 10**12),
+    "repaint": (0, 1),
+    "style_weight": (0, 1e12),
+    "variation_weight": (0, 1e12),
+    "spike_weight": (0, 1e12),
+    "shift_weight": (0, 1e12),
+    "weave_weight": (0, 1e12),
+    "hatch_weight": (0, 1e12),
+    "seed": (0, 2**32 - 1),
+    "checkpoint_minutes": (0, 1e6),
+    "preview_steps": (1, 10**12),
+}
+POSITIVE = {"learning_rate": 1e3, "clip": math.inf}  # largest value of a field that must be above 0
 CHOICES = {
     "schedule": ("cosine", "constant"),
     "precision": ("float32", "bfloat16"),
@@ -22,6 +40,7 @@ CHOICES = {
     "pooling": ("max", "average"),
     "error": ("relative", "absolute"),
 }
+TYPES = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
 
 
 class ConfigError(MultistyleError):
@@ -30,68 +49,67 @@ class ConfigError(MultistyleError):
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """styles: names of the pictures to learn, all of the folder when empty. style_size: longer side (px) at which a
-    painting's Grams are taken; it sets the size of the strokes. photo_size: shorter side (px) a photo is decoded at,
-    at most. crop: side (px) of the square training crops, a multiple of 16. batch, steps: of the optimizer; a batch
-    is shared out over the processes of a run, each of which takes its share in `accumulate` parts.
-    learning_rate: Adam's peak, after `warmup` steps, from which it falls to 0 along a "cosine" or stays ("constant"),
-    by `schedule`; clip: largest norm of the gradient, inf for any. precision: of the network alone, losses are
-    float32. blends: "mixed" over the simplex, or a "single" painter for each sample.
+    """A recipe. Raises `ConfigError` for a field of the wrong type or out of its range.
 
-    The loss is content + style_weight * style + variation_weight * total variation, with the layers named, plus
-    spike_weight, shift_weight, weave_weight and hatch_weight times the regularizers of those names. loss_network,
-    pooling: "vgg19" or "vgg16", with "max" or "average" pooling. error: "relative" to the target or "absolute" (losses/terms.py).
-
-    widths, blocks, stem, head, upsampling: of the network (`NetworkConfig`). channels_last: memory format; faster on
-    most machines. checkpoint_minutes, preview_steps: how often state is saved and a sheet of previews drawn.
+    The loss of a step is content + style_weight * style + variation_weight * total variation, plus the other four
+    weights times the regularizers they are named after (losses/regularizers.py).
     """
 
-    styles: tuple[str, ...] = ()
-    style_size: int = 512
-    photo_size: int = 300
-    crop: int = 256
-    batch: int = 4
-    accumulate: int = 1
-    steps: int = 10_000
-    learning_rate: float = 2e-3
-    warmup: int = 200
-    schedule: str = "cosine"
-    clip: float = 5.0
-    precision: str = "float32"
-    blends: str = "mixed"
-    loss_network: str = "vgg19"
-    pooling: str = "max"
-    error: str = "relative"
-    content_layer: str = "relu4_1"
-    style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    styles: tuple[str, ...] = ()  # names of the paintings to learn; empty: all in the folder
+    style_size: int = 512  # px, longer side at which a painting's Grams are taken; it sets the size of the strokes
+    photo_size: int = 300  # px, largest shorter side at which photos are kept
+    crop: int = 256  # px, side of the square training crops; a multiple of 16
+    batch: int = 4  # crops in a step of the optimizer, over all processes together
+    accumulate: int = 1  # parts in which each process takes its share of a batch, to save memory
+    steps: int = 10_000  # steps of the optimizer
+    learning_rate: float = 2e-3  # Adam's, at its highest
+    warmup: int = 200  # steps in which the learning rate rises to its highest
+    schedule: str = "cosine"  # what the learning rate does then: fall to 0 along a "cosine", or stay "constant"
+    clip: float = 5.0  # largest norm of the gradient; inf: no limit
+    precision: str = "float32"  # of the style network, or "bfloat16"; losses are always float32
+    blends: str = "mixed"  # what is drawn for each crop: any blend, or "single", one painter alone
+    favoured: tuple[str, ...] = ()  # painters drawn twice as often as the others
+    repaint: float = 0.0  # share of steps that paint the network's own half-size painting, enlarged, not the photo
+    loss_network: str = "vgg19"  # or "vgg16"
+    pooling: str = "max"  # of the loss network, or "average"
+    error: str = "relative"  # of content and style: "relative" to the target, or "absolute" (losses/terms.py)
+    content_layer: str = "relu4_1"  # of the loss network
+    style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")  # of the loss network
     style_weight: float = 3.0
     variation_weight: float = 1.0
-    spike_weight: float = 20.0
-    shift_weight: float = 20.0
-    weave_weight: float = 0.2
-    hatch_weight: float = 0.5
-    widths: tuple[int, int, int] = (32, 64, 128)
+    spike_weight: float = 20.0  # against huge single activations
+    shift_weight: float = 20.0  # against texture that is tied to the pixel grid
+    weave_weight: float = 0.2  # against patterns that repeat every 4 px
+    hatch_weight: float = 0.5  # against fine lines of any frequency
+    widths: tuple[int, ...] = (32, 64, 128)  # of the network, as are the next four (`NetworkConfig`)
     blocks: int = 5
     stem: int = 9
     head: int = 9
     upsampling: str = "bilinear"
-    channels_last: bool = True
-    seed: int = 0
-    checkpoint_minutes: float = 5.0
-    preview_steps: int = 500
+    channels_last: bool = True  # memory format; faster on most machines
+    seed: int = 0  # of everything that is drawn
+    checkpoint_minutes: float = 5.0  # time between two saves
+    preview_steps: int = 500  # steps between two sheets of previews
 
     def __post_init__(self) -> None:
-        for name in POSITIVE:
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
+        for field in fields(self):
+            _check_type(field.name, getattr(self, field.name), field.default)
+        for name, (least, most) in RANGES.items():
+            if not least <= getattr(self, name) <= most:
+                raise ConfigError(f"{name} must be from {least:g} to {most:g}, not {getattr(self, name)}")
+        for name, most in POSITIVE.items():
+            if not 0 < getattr(self, name) <= most:
+                raise ConfigError(f"{name} must be above 0 and at most {most:g}, not {getattr(self, name)}")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ConfigError(f'{name} is "{known[0]}" or "{known[1]}", not {getattr(self, name)!r}')
+        if not self.style_layers:
+            raise ConfigError('style_layers must name at least one layer, such as "relu3_1"')
         if self.batch % self.accumulate:
             raise ConfigError(f"batch must be a multiple of accumulate ({self.accumulate}), not {self.batch}")
-        if self.crop % 16 or not 32 <= self.crop <= self.photo_size:
+        if self.crop % 16 or self.crop > self.photo_size:
             raise ConfigError(
-                f"crop must be a multiple of 16, 32 at least, up to photo_size ({self.photo_size}), not {self.crop}"
+                f"crop must be a multiple of 16 and at most photo_size ({self.photo_size}), not {self.crop}"
             )
         try:
             self.network()
@@ -99,18 +117,22 @@ class TrainConfig:
             raise ConfigError(str(error)) from error
 
     def network(self) -> NetworkConfig:
-        return NetworkConfig(self.widths, self.blocks, self.stem, self.head, self.upsampling)
+        """The shape of the network."""
+        return NetworkConfig(self.widths, self.blocks, self.stem, self.head, self.upsampling)  # type: ignore[arg-type]
 
     @classmethod
     def from_header(cls, training: dict[str, Any], file: Path) -> TrainConfig:
-        """The recipe that a weight file's header tells it was made by. Raises `ConfigError` where it tells none."""
+        """The recipe in a weight file's header, `training`. Raises `ConfigError`, naming `file`, if there is none."""
+        recipe = training.get("config") if isinstance(training, dict) else None
+        if not isinstance(recipe, dict) or not recipe.keys() <= {field.name for field in fields(cls)}:
+            raise ConfigError(f"{file} does not contain the recipe it was trained with, which is needed here")
         try:
-            recipe = training["config"]
-            return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in recipe.items()})
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(f"{file} does not say by what recipe it was trained, which it takes to go on") from error
+            return _recipe_of(recipe)
+        except ConfigError as error:
+            raise ConfigError(f"the recipe in the header of {file} is invalid: {error}") from error
 
     def as_dict(self) -> dict[str, Any]:
+        """The fields by name."""
         return asdict(self)
 
 
@@ -118,24 +140,40 @@ def read_config(file: Path | None) -> TrainConfig:
     """The recipe in the TOML `file`, its keys the fields of `TrainConfig`; None: the defaults. Raises `ConfigError`."""
     if file is None:
         return TrainConfig()
+    check_input(file, ConfigError)
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"cannot read the config {file}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not TOML: {error}") from error
-    return TrainConfig(**{key: _checked(file, key, value) for key, value in values.items()})
+        raise ConfigError(f"cannot read the recipe {file}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # tomllib lets errors of int() and of datetime through
+        raise ConfigError(f"{file} is not TOML: {' '.join(str(error).split())}") from error
+    known = [field.name for field in fields(TrainConfig)]
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"{file}: unknown key {key!r}; {suggestion(key, known)}")
+    try:
+        return _recipe_of(values)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
 
 
-def _checked(file: Path, key: str, value: Any) -> Any:
-    known = {field.name: field.default for field in fields(TrainConfig)}
-    if key not in known:
-        raise ConfigError(f"{file}: unknown key {key!r}; {suggestion(key, known)}")
-    default = known[key]
-    if isinstance(default, tuple) and isinstance(value, list):
-        return tuple(value)
-    if isinstance(default, float) and type(value) is int:
-        return float(value)
-    if type(value) is not type(default):
-        raise ConfigError(f"{file}: {key} should be a {type(default).__name__}, like {default!r}, not {value!r}")
-    return value
+def _recipe_of(values: dict[str, Any]) -> TrainConfig:
+    """The recipe with these fields, lists taken for tuples. Raises `ConfigError`."""
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return TrainConfig(**given)
+
+
+def _check_type(name: str, value: Any, default: Any) -> None:
+    """Raise `ConfigError` unless `value` has the type of the field's `default`; an integer is a number too."""
+    if isinstance(default, tuple):
+        kind = str if name != "widths" else int
+        if isinstance(value, tuple) and all(type(entry) is kind for entry in value):
+            return
+        wanted = "a list of " + ("strings" if kind is str else "integers")
+    else:
+        kind = type(default)
+        if type(value) is kind or (kind is float and type(value) is int):
+            return
+        wanted = TYPES[kind]
+    shown = list(value) if isinstance(value, tuple) else value
+    raise ConfigError(f"{name} must be {wanted}, not {shown!r:.80}")

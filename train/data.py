@@ -6,10 +6,10 @@ import csv
 import io
 import itertools
 import signal
-import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,29 +17,34 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from multistyle.errors import ImageError, MultistyleError, suggestion
+from multistyle.files import check_input
 from multistyle.image import read_image, resize_image
 from multistyle.messages import say
-from multistyle.weights import Style
+from multistyle.weights import PHOTO_STYLE, Style
 
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+from .listing import DataError, list_photos, pictures_in
+
 MEMORY = 4 << 30  # bytes of decoded photos that a process keeps
-PIXELS = 1.5  # of a photo, over those of the square on its shorter side
+PIXELS = 1.5  # average pixels of a photo, relative to a square on its shorter side
 
 
-class DataError(MultistyleError):
-    """Photos or paintings that are not there or cannot be used."""
+class PhotoSet(Sized, Protocol):
+    """What `Batches` draws from: `Photos`, or a part of them."""
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Photo `index` as bytes, (3, H, W)."""
 
 
 class Photos:
-    """The pictures of folders (nested) and tar archives, decoded when asked for; `small` sets are kept, others are not.
+    """The pictures of folders (nested) and tar archives, decoded on demand. A `small` set is kept in memory.
 
-    sources: folders and .tar files; size: shorter side (px) a photo is reduced to. A broken picture is named on
-    standard error once and never asked for again. Raises `DataError` where there is no picture at all.
+    sources: folders and .tar files; size: shorter side (px) to which photos are reduced. A broken picture is named on
+    standard error once and never read again. Hidden files are ignored. Raises `DataError` if there is no picture.
     """
 
     def __init__(self, sources: Sequence[Path], size: int) -> None:
         self.size = size
-        self.entries = [entry for source in sources for entry in _list_pictures(Path(source))]
+        self.entries = [entry for source in sources for entry in list_photos(Path(source))]
         if not self.entries:
             raise DataError(f"no pictures in {', '.join(map(str, sources))}; give a folder or a .tar of photos")
         self.small = len(self.entries) * 3 * PIXELS * size**2 <= MEMORY
@@ -49,8 +54,13 @@ class Photos:
     def __len__(self) -> int:
         return len(self.entries)
 
+    @property
+    def files(self) -> set[Path]:
+        """The files that hold the photos: pictures and archives."""
+        return {file for file, *_ in self.entries}
+
     def __getitem__(self, index: int) -> Tensor:
-        """Photo `index` as bytes, (3, H, W); a broken one is stood in for by the next that is whole."""
+        """Photo `index` as bytes, (3, H, W); in place of a broken one, the next that can be read."""
         for step in range(len(self)):
             photo = self._get((index + step) % len(self))
             if photo is not None:
@@ -83,24 +93,6 @@ class Photos:
         return read_image(member)
 
 
-def _list_pictures(source: Path) -> Iterator[tuple[Path, int, int, str]]:
-    """(file, offset, length, name) of each picture; length 0 means the whole file."""
-    if source.is_dir():
-        for path in sorted(source.rglob("*")):
-            if path.suffix.lower() in PICTURES and path.is_file():
-                yield path, 0, 0, path.name
-        return
-    try:
-        with tarfile.open(source, "r:") as archive:
-            for member in archive:
-                if member.isfile() and member.size and Path(member.name).suffix.lower() in PICTURES:
-                    yield source, member.offset_data, member.size, member.name
-    except OSError as error:
-        raise DataError(f"cannot read the photos in {source}: {error.strerror or error}") from error
-    except tarfile.TarError as error:
-        raise DataError(f"{source} is neither a folder nor an uncompressed tar archive ({error})") from error
-
-
 def fit_shorter(image: Tensor, size: int) -> Tensor:
     """`image` (3, H, W) reduced to a shorter side of `size` px; a smaller one stays as it is."""
     height, width = image.shape[1:]
@@ -110,14 +102,17 @@ def fit_shorter(image: Tensor, size: int) -> Tensor:
 
 
 class Batches(Dataset):
-    """Random crops of photos, the next batches prepared while one is used.
+    """Random crops of photos. The next batches are prepared while one is in use.
 
-    Batch n depends on the seed and n alone, so a run that goes on later sees what it would have seen. A crop is a
-    square of 1 to photo_size / crop times the size asked for, reduced to it, and mirrored half of the time; a photo
-    smaller than the crop is enlarged. rows: which of a batch to prepare, all by default.
+    Batch n depends only on the seed and n, so a resumed run sees what an uninterrupted one would. A crop is a square
+    between the size asked for and the photo's shorter side, reduced to that size, and mirrored half of the time. A
+    photo smaller than the crop is enlarged.
+
+    photos: what to draw from; batch: crops in a batch; crop: their side in px; seed: of the draws; rows: which of a
+    batch to prepare, all by default.
     """
 
-    def __init__(self, photos: Photos, batch: int, crop: int, seed: int, rows: slice = slice(None)) -> None:
+    def __init__(self, photos: PhotoSet, batch: int, crop: int, seed: int, rows: slice = slice(None)) -> None:
         self.photos, self.batch, self.crop, self.seed, self.rows = photos, batch, crop, seed, rows
 
     def __getitem__(self, step: int) -> Tensor:
@@ -139,10 +134,10 @@ class Batches(Dataset):
         return square.flip(2) if mirror < 0.5 else square
 
     def from_step(self, step: int, workers: int = 0) -> Iterator[Tensor]:
-        """Batches `step`, `step` + 1, ... without end, prepared ahead: one by a thread, or some by `workers`."""
+        """Batches `step`, `step` + 1, ... without end, prepared ahead by a thread, or by `workers` processes."""
         if workers:
             steps = itertools.count(step)
-            yield from DataLoader(self, None, sampler=steps, num_workers=workers, worker_init_fn=_ignore_interrupts)
+            yield from DataLoader(self, None, sampler=steps, num_workers=workers, worker_init_fn=_ignore_stop_signals)
             return
         with ThreadPoolExecutor(1) as pool:
             ahead = pool.submit(self.__getitem__, step)
@@ -153,25 +148,26 @@ class Batches(Dataset):
                 yield batch
 
 
-def _ignore_interrupts(worker: int) -> None:
-    """Ctrl-C reaches the whole process group, and the step under way still needs its photos."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _ignore_stop_signals(worker: int) -> None:
+    """A signal can reach the whole process group, and the current step still needs its photos."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def step_seed(seed: int, step: int, purpose: int) -> int:
-    """A seed for one step of a run and one purpose, 0 the photos, 1 all else; no two of a run share it."""
+    """A seed that no other step or purpose of the run has. purpose: 0 for the photos, 1 for everything else."""
     return (seed * 1_000_003 + step) * 2 + purpose
 
 
 def read_paintings(folder: Path, names: Sequence[str], size: int) -> tuple[list[Style], list[Tensor]]:
-    """The paintings NAME.jpg (or another format) in `folder`, in the order of `names`, or all by name where empty.
+    """The paintings NAME.jpg (or another format) in `folder`, in the order of `names`; all of them if that is empty.
 
-    Each is reduced to a longer side of `size` px. Artist, title and year come from `folder`/catalogue.tsv where there
-    is one (tab-separated, with a header naming at least the column `name`). Raises `DataError`.
+    Each is reduced to a longer side of `size` px. Artist, title and year come from `folder`/catalogue.tsv if it exists
+    (UTF-8, tab-separated, with a header that has at least the column `name`). Raises `DataError`.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder of paintings")
-    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in PICTURES}
+        raise DataError(f"there is no folder of paintings {folder}")
+    files = _by_style(pictures_in(folder))
     if not files:
         raise DataError(f"no pictures in {folder}; give a folder of paintings, each named after its style")
     for name in names:
@@ -179,12 +175,36 @@ def read_paintings(folder: Path, names: Sequence[str], size: int) -> tuple[list[
             raise DataError(f"no painting of {name!r} in {folder}; {suggestion(name, files)}")
     known = _read_catalogue(folder / "catalogue.tsv")
     names = list(names) or list(files)
-    styles = [Style(name, **known.get(name, {})) for name in names]
+    styles = [_style_of(files[name], known.get(name, {})) for name in names]
     return styles, [read_painting(files[name], size) for name in names]
 
 
+def _by_style(files: Sequence[Path]) -> dict[str, Path]:
+    """Paintings by the names of their styles. Raises `DataError` for two of one name."""
+    found: dict[str, Path] = {}
+    for file in files:
+        other = found.setdefault(file.stem, file)
+        if other != file:
+            raise DataError(f"{other} and {file} are both named after the style {file.stem}; remove or rename one")
+    return found
+
+
+def _style_of(file: Path, facts: dict[str, str]) -> Style:
+    """The style of the painting in `file`, with `facts` from the catalogue. Raises `DataError`, naming the file."""
+    if file.stem == PHOTO_STYLE.name:
+        raise DataError(f"{file}: the name photo is reserved for the unchanged picture; rename the file")
+    try:
+        return Style(file.stem, **facts)
+    except MultistyleError as error:
+        raise DataError(f"{file} cannot be a style: {error}") from error
+
+
 def read_painting(file: Path, size: int) -> Tensor:
-    """The painting in `file`, (3, H, W), reduced to a longer side of `size` px. Raises `DataError` for a smaller one."""
+    """The painting in `file`, (3, H, W), reduced to a longer side of `size` px.
+
+    Raises `DataError` if it is smaller than that, `ImageError` if it is not a picture.
+    """
+    check_input(file, DataError)
     painting = read_image(file)
     longer = max(painting.shape[1:])
     if longer < size:
@@ -193,8 +213,21 @@ def read_painting(file: Path, size: int) -> Tensor:
 
 
 def _read_catalogue(file: Path) -> dict[str, dict[str, str]]:
-    if not file.is_file():
+    """Title, artist and year by the name of the style. Raises `DataError`."""
+    if not file.exists():
         return {}
-    with file.open(encoding="utf-8", newline="") as opened:
-        rows = list(csv.DictReader(opened, delimiter="\t"))
-    return {row.get("name", ""): {key: row.get(key) or "" for key in ("title", "artist", "year")} for row in rows}
+    check_input(file, DataError)
+    try:
+        content = file.read_bytes()
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), delimiter="\t")
+        rows = list(reader)
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DataError(f"{file} is not UTF-8 text (line {line}); save it in that encoding") from error
+    except csv.Error as error:
+        raise DataError(f"{file} is not a tab-separated table ({error})") from error
+    if "name" not in (reader.fieldnames or ()):
+        raise DataError(f"{file} has no column called name; its first line should be name, artist, title, year")
+    return {row["name"]: {key: row.get(key) or "" for key in ("title", "artist", "year")} for row in rows}

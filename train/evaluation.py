@@ -1,4 +1,4 @@
-"""How far painters are from their paintings, on photos set apart: the losses that add-style compares."""
+"""The losses of each painter on photos that were set apart, as add-style and the header of a weight file give them."""
 
 from __future__ import annotations
 
@@ -8,40 +8,51 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import Subset
 
 from multistyle.image import resize_image
 
-from .data import DataError, Photos
+from .data import Photos, PhotoSet
+from .listing import DataError
 from .losses.objective import Losses, Objective
 
-CROPS = 8  # enough to tell painters apart: their losses differ far more than photos do
+CROPS = 8  # enough to tell painters apart: losses differ far more between painters than between photos
 
 Paint = Callable[[Tensor, Tensor], Tensor]  # photos (B, 3, H, W), blend (B, S) -> paintings (B, 3, H, W)
 
 
-def set_apart(photos: Photos, side: int) -> tuple[Subset, Tensor]:
-    """The photos to learn from, and central squares (N, 3, side, side) of up to `CROPS` others to judge by.
+class Selection:
+    """Some of a set of photos, by their indices in it."""
 
-    Those are evenly spaced and at most half of all. Raises `DataError` for fewer than two photos.
+    def __init__(self, photos: PhotoSet, indices: Sequence[int]) -> None:
+        self.photos, self.indices = photos, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Photo `index` of the selection as bytes, (3, H, W)."""
+        return self.photos[self.indices[index]]
+
+
+def set_apart(photos: Photos, side: int) -> tuple[Selection, Tensor]:
+    """The photos to learn from, and central squares (N, 3, side, side) of up to `CROPS` others to evaluate on.
+
+    The latter are evenly spaced and at most half of all. Raises `DataError` for fewer than two photos.
     """
     if len(photos) < 2:
-        raise DataError("1 photo is not enough: give some to learn from and some to judge by")
+        raise DataError("1 photo is not enough: some are needed to learn from, and some to evaluate on")
     judges = evenly_spaced(len(photos), min(CROPS, len(photos) // 2))
     others = [index for index in range(len(photos)) if index not in set(judges)]
-    return Subset(photos, others), centre_squares([photos[index] for index in judges], side)
+    return Selection(photos, others), centre_squares([photos[index] for index in judges], side)
 
 
 def evenly_spaced(total: int, count: int) -> list[int]:
-    """`count` of the indices below `total`, from the first on."""
+    """`count` evenly spaced indices below `total`, the first of them 0."""
     return [index * total // count for index in range(count)]
 
 
 def centre_squares(photos: Sequence[Tensor], side: int) -> Tensor:
-    """The middles of photos (3, H, W) of bytes, reduced as far as that leaves a square: (N, 3, side, side) in [0, 1].
-
-    A photo smaller than that is enlarged.
-    """
+    """The central squares of photos (3, H, W) of bytes, resized to (N, 3, side, side) in [0, 1]."""
     return torch.stack([_centre_square(photo.float() / 255, side) for photo in photos])
 
 
@@ -56,7 +67,7 @@ def _centre_square(photo: Tensor, side: int) -> Tensor:
 
 @torch.no_grad()
 def mean_losses(paint: Paint, objective: Objective, photos: Tensor, blend: Tensor) -> Losses:
-    """The mean losses of photos (N, 3, H, W) painted in one blend (S,), a batch of the recipe at a time."""
+    """The mean losses of photos (N, 3, H, W) painted in one blend (S,), in batches of the recipe's size."""
     found = []
     for some in photos.split(objective.config.batch):
         blends = blend.expand(len(some), -1)
@@ -65,7 +76,10 @@ def mean_losses(paint: Paint, objective: Objective, photos: Tensor, blend: Tenso
 
 
 def painter_losses(paint: Paint, objective: Objective, photos: Tensor, names: Sequence[str]) -> dict[str, Any]:
-    """The content and style loss of each painter of `names`, the objective's styles in order, over the photos."""
+    """The mean content and style loss of each painter, by name.
+
+    paint: the network; objective: with the painters' styles in order; photos: (N, 3, H, W); names: of the painters.
+    """
     corners = torch.eye(1 + len(names), device=photos.device)[1:]
     each = {name: mean_losses(paint, objective, photos, corner) for name, corner in zip(names, corners)}
     return {name: {"content": losses.content.item(), "style": losses.style.item()} for name, losses in each.items()}

@@ -1,56 +1,120 @@
-"""Train a network: python -m train fit --styles DIR --photos DIR_OR_TAR -o FILE"""
+"""A whole training run: what it reads, its steps, and the files it writes."""
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+import torch
+
 from multistyle.errors import MultistyleError
-from multistyle.files import remove_stale
+from multistyle.files import check_place, remove_stale
 from multistyle.image import write_image
 from multistyle.messages import say
 from multistyle.weights import save_weights
 
 from .checkpoint import save_checkpoint
-from .data import Batches, Photos
-from .losses.objective import Losses
-from .progress import Progress
-from .tensorboard import Board
+from .config import TrainConfig
+from .data import Batches, PhotoSet, read_paintings
+from .listing import pictures_in
+from .losses.loss_network import load_loss_network
+from .losses.objective import Losses, Objective
+from .parallel import Team
+from .progress import ProgressLine
+from .stopping import stop_signals
+from .tensorboard import TensorBoardLog
 from .trainer import Trainer
 
 PREVIEW_PHOTOS = 3
 
 
-class Record:
-    """What a run leaves behind: lines, sheets of previews, weights and state, by the one process that leads."""
+def state_of(output: Path) -> Path:
+    """The file that holds the state of the run that writes its weights to `output`."""
+    return output.with_name(output.name + ".state")
 
-    def __init__(self, trainer: Trainer, photos: Photos, output: Path, facts: dict[str, Any], board: Board | None):
-        self.trainer, self.output, self.facts, self.board = trainer, output, dict(facts), board
+
+def preview_of(output: Path) -> Path:
+    """The file that holds the previews of the run that writes its weights to `output`."""
+    return output.with_name(output.stem + ".preview.png")
+
+
+def check_outputs(output: Path, styles: Path, photos: Sequence[Path], inputs: Iterable[Path]) -> None:
+    """Raise `MultistyleError` unless all files of a run can be written.
+
+    None of them may be one of its inputs, or lie in a folder of its pictures, where the next run would read the
+    previews as a picture. output: the weight file; styles, photos: the sources of pictures; inputs: all other files
+    that the run reads.
+    """
+    paintings = [*pictures_in(styles), styles / "catalogue.tsv"] if styles.is_dir() else []
+    read = [*paintings, *photos, *inputs]
+    for file in (output, state_of(output), preview_of(output)):
+        check_place(file, inputs=read)
+        folder = file.resolve().parent
+        among = [source for source in photos if source.is_dir() and folder.is_relative_to(source.resolve())]
+        if among or folder == styles.resolve():
+            raise MultistyleError(
+                f"cannot write {file}: {(among or [styles])[0]} holds the pictures to train with, and previews written "
+                f"there would count as such; choose another folder"
+            )
+
+
+def build_trainer(
+    recipe: TrainConfig, styles: Path, features: Sequence[Path], device: torch.device, team: Team
+) -> Trainer:
+    """A trainer for the paintings in the folder `styles`, with the loss network in `features` on `device`."""
+    entries, paintings = read_paintings(styles, recipe.styles, recipe.style_size)
+    loss_network = load_loss_network(features, recipe.loss_network, recipe.pooling).to(device)
+    if recipe.channels_last:
+        loss_network.to(memory_format=torch.channels_last)
+    objective = Objective(recipe, loss_network, [painting.to(device) for painting in paintings])
+    return Trainer(recipe, entries, objective, device, team)
+
+
+def facts_of_run(trainer: Trainer, photos: PhotoSet, features: Sequence[Path]) -> dict[str, Any]:
+    """What the header of the weight file says about how it was trained, apart from the recipe and the losses."""
+    return {
+        "loss_network": [file.name for file in features] or f"torchvision {trainer.config.loss_network}",
+        "torch": torch.__version__,
+        "photos": len(photos),
+        "processes": trainer.team.size,
+    }
+
+
+class RunFiles:
+    """The files, lines and curves of a run, written by the process that leads.
+
+    trainer: the run; photos: for the previews; output: the weight file; facts: for its header; log: for TensorBoard.
+    """
+
+    def __init__(
+        self, trainer: Trainer, photos: PhotoSet, output: Path, facts: dict[str, Any], log: TensorBoardLog | None
+    ) -> None:
+        self.trainer, self.output, self.facts, self.log = trainer, output, dict(facts), log
         self.examples = Batches(photos, PREVIEW_PHOTOS, trainer.config.crop, trainer.config.seed)[0]
-        self.progress, self.saved = Progress(trainer.config, board), time.monotonic()
+        self.progress, self.saved = ProgressLine(trainer.config, log), time.monotonic()
         remove_stale(output.parent)
-        if board is not None:
-            board.start(trainer.done)
+        if log is not None:
+            log.start(trainer.done)
 
     def add(self, losses: Losses) -> None:
-        """Note a step. Raises `MultistyleError` when the loss or the network is no longer finite."""
+        """Count a step in, and save or draw previews if it is time. Raises `MultistyleError` as `save` does."""
         config, done = self.trainer.config, self.trainer.done
         self.progress.add(done, losses, self.trainer.optimizer.param_groups[0]["lr"])
         if done % config.preview_steps == 0 or done == config.steps:
-            sheet = self.trainer.preview(self.examples)
-            write_image(self.output.with_name(self.output.stem + ".preview.png"), sheet)
-            if self.board is not None:
-                self.board.picture(done, sheet)
+            sheet = self.trainer.preview_sheet(self.examples)
+            write_image(preview_of(self.output), sheet)
+            if self.log is not None:
+                self.log.picture(done, sheet)
         if time.monotonic() - self.saved > 60 * config.checkpoint_minutes:
             self.save()
 
     def save(self) -> None:
-        """Write the weights, then the state: after a stop between the two, the older state makes the same weights."""
+        """Write the weights, then the state: after a stop between the two, the older state makes the same weights.
+
+        Raises `MultistyleError` if a loss or the network is no longer finite, or a file cannot be written.
+        """
         self.progress.check()
         self.trainer.check_finite()
         model, config = self.trainer.model, self.trainer.config
@@ -61,25 +125,22 @@ class Record:
         self.saved = time.monotonic()
 
 
-def state_of(output: Path) -> Path:
-    """The file that holds the state of the run that writes its weights to `output`."""
-    return output.with_name(output.name + ".state")
-
-
-def fit(
+def train_network(
     trainer: Trainer,
-    photos: Photos,
+    photos: PhotoSet,
     output: Path,
     facts: dict[str, Any],
     workers: int = 0,
-    board: Board | None = None,
+    log: TensorBoardLog | None = None,
 ) -> None:
-    """Train until `config.steps`, writing the weights to `output` and, beside it, the run's state and previews.
+    """Train until `config.steps`. Write the weights to `output`, and the run's state and previews beside it.
 
-    The state is OUTPUT.state; a run that finds one goes on from there. Ctrl-C or a termination signal ends the step
-    under way, saves, and raises KeyboardInterrupt. facts: put into the weight file's header. workers: processes that
-    decode photos, 0 for a thread of this one. Raises `MultistyleError` when the loss is no longer finite; what was
-    saved last stays.
+    A run that finds its state continues from there. Ctrl-C or a termination signal lets the current step end, saves,
+    and raises KeyboardInterrupt.
+
+    trainer: the run; photos: what it learns from; output: the weight file; facts: for its header; workers: processes
+    that decode photos, 0 for a thread of this one; log: for TensorBoard.
+    Raises `MultistyleError` when the loss is no longer finite; what was saved before is kept.
     """
     config, team = trainer.config, trainer.team
     with team.together():
@@ -88,39 +149,21 @@ def fit(
     with team.together():
         if len(set(steps)) > 1:
             raise MultistyleError(f"not all processes see {state_of(output)}; write to a folder that they share")
-        record = Record(trainer, photos, output, facts, board) if team.leads else None
+        files = RunFiles(trainer, photos, output, facts, log) if team.leads else None
     if resumed and team.leads:
-        say(f"going on from step {trainer.done} in {state_of(output)}")
-    batches = Batches(photos, config.batch, config.crop, config.seed, trainer.rows)
+        say(f"continuing from step {trainer.done} in {state_of(output)}")
+    batches, halt = Batches(photos, config.batch, config.crop, config.seed, trainer.rows), False
     with stop_signals() as stopped:
         for batch in batches.from_step(trainer.done, workers):
             halt = team.any(bool(stopped))
             if trainer.done >= config.steps or halt:
                 break
             losses = trainer.step(batch)
-            if record:
-                record.add(losses)
-        if record:
+            if files:
+                files.add(losses)
+        if files:
             if trainer.done >= config.steps:
-                record.facts["painters"] = trainer.painter_losses(photos)
-            record.save()
+                files.facts["painters"] = trainer.painter_losses(photos)
+            files.save()
     if halt:
         raise KeyboardInterrupt
-
-
-@contextmanager
-def stop_signals() -> Iterator[list[int]]:
-    """A list that fills when a signal asks to stop, so that no step is cut in two; a second one stops at once."""
-    received: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

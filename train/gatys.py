@@ -1,20 +1,26 @@
-"""Optimise one picture: Gatys, Ecker and Bethge (CVPR 2016), the slow ancestor and the yardstick of the network.
+"""Paint one picture by optimising its pixels, after Gatys, Ecker and Bethge (CVPR 2016).
 
-Departures: it starts from the photo instead of noise, and minimises this project's own objective, so that a network's
-one pass and an optimisation can be compared in the same numbers.
+This is slow, and the yardstick for the network. Departures: it starts from the photo, not from noise, and minimises
+this project's objective, so that the same numbers compare an optimisation with one pass of a network.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from multistyle.device import free_memory
 from multistyle.errors import MultistyleError
+from multistyle.image import write_image
+from multistyle.messages import say
 
 from .losses.objective import Losses, Objective
+from .progress import SECONDS
+from .stopping import stop_signals
 
 OPTIMIZERS = ("lbfgs", "adam")
 ADAM_RATE = 0.02  # in units of a pixel's range
@@ -23,13 +29,16 @@ ADAM_RATE = 0.02  # in units of a pixel's range
 def optimise(
     objective: Objective, photo: Tensor, blend: Tensor, steps: int, optimizer: str = "lbfgs"
 ) -> Iterator[tuple[Tensor, Losses]]:
-    """Minimise the objective over the pixels, from the photo.
+    """Minimise the objective over the pixels, starting from the photo.
 
-    photo: (1, 3, H, W) in [0, 1]; blend: (1, S). optimizer: "lbfgs", with a strong Wolfe line search: no step makes the
-    loss larger, and it ends early where none lowers it any more; or "adam", which Gatys et al. did not use. Yields,
-    `steps` times, the picture after one more iteration, (1, 3, H, W) in [0, 1], and its losses.
+    Yields the picture, (1, 3, H, W) in [0, 1], and its losses after each iteration.
+
+    objective: what to minimise; photo: (1, 3, H, W) in [0, 1]; blend: (1, S); steps: iterations at most. optimizer:
+    "lbfgs", with a strong Wolfe line search: no step raises the loss, and it ends early if none lowers it; or "adam",
+    which Gatys et al. did not use.
     """
     pixels = photo.clone().requires_grad_(True)
+    chosen: torch.optim.Optimizer
     chosen = _lbfgs(pixels) if optimizer == "lbfgs" else torch.optim.Adam([pixels], ADAM_RATE)
 
     def closure() -> Tensor:
@@ -45,7 +54,7 @@ def optimise(
             return
         with torch.no_grad():
             if optimizer == "adam":
-                pixels.clamp_(0, 1)  # beyond, a pixel has no gradient that could bring it back
+                pixels.clamp_(0, 1)  # outside, a pixel has no gradient to bring it back
             picture = pixels.clamp(0, 1)
             yield picture, objective(picture, photo, blend)
 
@@ -59,9 +68,9 @@ def _lbfgs(pixels: Tensor) -> torch.optim.LBFGS:
 
 
 def parse_paintings(texts: list[str]) -> tuple[list[Path], Tensor]:
-    """The files of "a.jpg=0.7", "b.jpg=0.3", or "a.jpg" for weight 1, and their blend (1, 1 + files), photo at 0.
+    """The files and the blend (1, 1 + files) of texts such as "a.jpg=0.7", or "a.jpg" for weight 1.
 
-    Weights are normalised to sum to 1, as in a mix. Raises `MultistyleError`.
+    Weights are normalised to sum to 1, as in a mix; that of photo is 0. Raises `MultistyleError`.
     """
     files, weights = [], []
     for text in texts:
@@ -73,7 +82,70 @@ def parse_paintings(texts: list[str]) -> tuple[list[Path], Tensor]:
         except ValueError:
             weight = -1.0
         if not 0 < weight < float("inf"):
-            raise MultistyleError(f"{text!r} is no painting with a weight; write FILE or FILE=0.7")
+            raise MultistyleError(f"{text!r} is not a painting with a weight above 0; write FILE or FILE=0.7")
         files.append(Path(name))
         weights.append(weight)
     return files, torch.tensor([[0.0, *weights]]) / sum(weights)
+
+
+def paint_photo(
+    objective: Objective,
+    photo: Tensor,
+    blend: Tensor,
+    output: Path,
+    steps: int,
+    optimizer: str = "lbfgs",
+    preview_steps: int = 0,
+) -> bool:
+    """Optimise `photo` and write it to `output`, at the end and every `preview_steps` steps (0: only at the end).
+
+    Reports the losses on standard error now and then. Ctrl-C or a termination signal lets the current step end, and
+    the picture as it is then is written. objective, photo, blend, steps, optimizer: as for `optimise`. Returns whether
+    it was stopped.
+    """
+    started = said = time.monotonic()
+    picture, losses, step = photo, None, 0
+    with stop_signals() as stopped:
+        for step, (picture, losses) in enumerate(optimise(objective, photo, blend, steps, optimizer), start=1):
+            if stopped:
+                break
+            if preview_steps and step % preview_steps == 0:
+                write_image(output, picture[0])
+            if time.monotonic() - said > SECONDS and step < steps:
+                say(_step_line(step, steps, losses))
+                said = time.monotonic()
+        if losses is not None:
+            say(_step_line(step, steps, losses))
+        write_image(output, picture[0])
+    say(f"{output}: {step} steps in {time.monotonic() - started:.1f} s")
+    return bool(stopped)
+
+
+def _step_line(step: int, steps: int, losses: Losses) -> str:
+    total, content, style, _ = (loss.item() for loss in losses)
+    return f"step {step}/{steps}  loss {total:.3f}  content {content:.3f}  style {style:.3f}"
+
+
+def check_memory(objective: Objective, height: int, width: int, device: torch.device) -> None:
+    """Raise `MultistyleError` if a picture of height x width px takes more memory to optimise than `device` has free.
+
+    What a step keeps for its backward pass is counted on a small picture; it grows with the number of pixels.
+    """
+    side, kept = 64, dict[int, int]()
+    weights = {buffer.data_ptr() for buffer in objective.loss_network.buffers()}
+
+    def count(tensor: Tensor) -> Tensor:
+        if tensor.data_ptr() not in weights:
+            kept[tensor.data_ptr()] = tensor.nbytes
+        return tensor
+
+    picture = torch.rand(1, 3, side, side, device=device, requires_grad=True)
+    blend = torch.eye(1 + len(next(iter(objective.targets.values()))), device=device)[1:2]
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        objective(picture, picture.detach(), blend)
+    needed, free = sum(kept.values()) / side**2 * height * width, free_memory(device)
+    if needed > free:
+        raise MultistyleError(
+            f"a picture of {width} x {height} px takes some {needed / 1e9:.1f} GB to optimise, and {free / 1e9:.1f} GB "
+            f"are free; use a smaller --size"
+        )

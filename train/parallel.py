@@ -1,13 +1,10 @@
-"""Several processes that train one network, as torchrun starts them; a process alone is a team of one.
-
-torchrun --nproc-per-node N -m train fit ...
-"""
+"""Several processes that train one network, started by torchrun. A single process is a team of one."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,17 +19,18 @@ from multistyle.messages import say
 
 @dataclass(frozen=True)
 class Team:
-    """rank: this process's number, from 0, which leads: it alone writes and prints; size: of how many."""
+    """The processes of a run, as seen by one of them."""
 
-    rank: int = 0
-    size: int = 1
+    rank: int = 0  # number of this process; number 0 leads, and alone writes and prints
+    size: int = 1  # number of processes
 
     @property
     def leads(self) -> bool:
+        """Whether this process is the one that writes and prints."""
         return self.rank == 0
 
     def rows(self, batch: int, accumulate: int = 1) -> slice:
-        """This process's rows of a global batch. Raises `MultistyleError` where they cannot be shared out evenly."""
+        """This process's rows of a batch. Raises `MultistyleError` if they cannot be shared out evenly."""
         if batch % (self.size * accumulate):
             parts = f"{self.size} processes" + (f" in {accumulate} parts each" if accumulate > 1 else "")
             raise MultistyleError(f"a batch of {batch} cannot be shared out evenly over {parts}; change the recipe")
@@ -40,8 +38,12 @@ class Team:
         return slice(self.rank * share, (self.rank + 1) * share)
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """`module`, its gradients averaged over the team by the end of a backward pass."""
+        """`module`, with its gradients averaged over the team by the end of a backward pass."""
         return module if self.size == 1 else nn.parallel.DistributedDataParallel(module)
+
+    def without_exchange(self, module: nn.Module) -> AbstractContextManager[None]:
+        """Inside, backward passes of a wrapped `module` add to the gradients of this process alone."""
+        return module.no_sync() if isinstance(module, nn.parallel.DistributedDataParallel) else nullcontext()
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of `values` over the team, on every process."""
@@ -50,14 +52,14 @@ class Team:
         return values / self.size
 
     def gather(self, value: Any) -> list[Any]:
-        """Each process's `value` (anything that pickles), in order, on every process."""
+        """The `value` (anything that pickles) of every process, in order, on every process."""
         values = [value] * self.size
         if self.size > 1:
             dist.all_gather_object(values, value)
         return values
 
     def any(self, flag: bool) -> bool:
-        """Whether `flag` is set on any process; all get the same answer."""
+        """Whether `flag` is set on any process; the same answer on all."""
         if self.size == 1:
             return flag
         flags = torch.tensor(int(flag))
@@ -66,7 +68,7 @@ class Team:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What is done inside fails on all processes where it fails on one; every message is said once."""
+        """Let all processes fail if the body fails on one of them; print each message once."""
         if self.size == 1:
             yield
             return
@@ -80,13 +82,13 @@ class Team:
             if self.leads:
                 for failure in failures:
                     say(f"error: {failure}")
-            dist.barrier()  # torchrun ends the others as soon as one has gone
+            dist.barrier()  # torchrun ends the others as soon as one has ended
             raise SystemExit(1)
 
 
 @contextmanager
 def team_up() -> Iterator[Team]:
-    """The team that this process was started in, told by torchrun's environment variables."""
+    """The team that this process belongs to, according to torchrun's environment variables."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield Team()
@@ -95,26 +97,28 @@ def team_up() -> Iterator[Team]:
     try:
         yield Team(dist.get_rank(), size)
     except RuntimeError as error:
-        if isinstance(error, dist.DistError) or "gloo" in str(error):  # which has no error class of its own
-            raise MultistyleError(f"process {dist.get_rank()} ends: another one has, or cannot be reached") from error
+        if isinstance(error, dist.DistError) or "gloo" in str(error):  # gloo has no error class
+            raise MultistyleError(
+                f"process {dist.get_rank()} ends: another one has ended or cannot be reached"
+            ) from error
         raise
-    dist.destroy_process_group()  # not after a failure: it could wait for who is gone
+    dist.destroy_process_group()  # not after a failure: it could wait for a process that has ended
 
 
 def spare_cores() -> int:
-    """Processor cores for each process of this machine's share of the team."""
+    """Processor cores of this machine for each process of the team on it."""
     return max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def choose_share(name: str, team: Team) -> torch.device:
-    """The device of this process: `name` as for `choose_device`; in a team, the GPU of its local rank.
+    """The device of this process: `name` as for `choose_device`; in a team, the GPU with the process's local rank.
 
     Raises `DeviceError`.
     """
     if team.size == 1:
         return choose_device(name)
     if name not in ("auto", "cpu", "cuda"):
-        raise DeviceError(f"of several processes each takes its own device; use --device auto, cpu or cuda, not {name}")
+        raise DeviceError(f"each of several processes takes its own device; use --device auto, cpu or cuda, not {name}")
     if name == "cpu" or not (name == "cuda" or torch.cuda.is_available()):
         return choose_device("cpu")
     device = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")

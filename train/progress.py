@@ -1,4 +1,4 @@
-"""What a long run says of itself, on standard error and on TensorBoard."""
+"""The line in which a long run reports its losses and speed, on standard error and to TensorBoard."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from multistyle.messages import say
 
 from .config import TrainConfig
 from .losses.objective import Losses
-from .tensorboard import Board
+from .tensorboard import TensorBoardLog
 
 SECONDS = 5.0  # between two lines
 
 
-class Progress:
-    """One line: step, mean losses since the last line, images per second, time left. On a terminal, written over."""
+class ProgressLine:
+    """Step, mean losses since the last line, images per second, time left. On a terminal, each line replaces the last.
 
-    def __init__(self, config: TrainConfig, board: Board | None = None) -> None:
-        self.config, self.board = config, board
-        self.means: Losses | None = None
+    config: the run's recipe; log: for the same numbers as curves.
+    """
+
+    def __init__(self, config: TrainConfig, log: TensorBoardLog | None = None) -> None:
+        self.config, self.log = config, log
+        self.means: dict[str, float] = {}
         self._restart(0)
 
     def _restart(self, done: int) -> None:
@@ -31,28 +34,28 @@ class Progress:
         self._losses: list[Tensor] = []
 
     def add(self, done: int, losses: Losses, rate: float) -> None:
-        """Count step `done` in, taken at learning rate `rate`. Raises as `check` does, at every line."""
+        """Count step `done`, taken at learning rate `rate`, and print a line if it is time. Raises as `check` does."""
         self.done = done
         self._losses.append(torch.stack(losses))  # not read yet: that would wait for the device
         elapsed = time.monotonic() - self.since
         if elapsed < SECONDS and done < self.config.steps:
             return
         self.check()
-        means = self.means = Losses(*torch.stack(self._losses).mean(0).tolist())
+        means = self.means = dict(zip(Losses._fields, torch.stack(self._losses).mean(0).tolist()))
         speed = len(self._losses) * self.config.batch / elapsed
         left = (self.config.steps - done) * self.config.batch / speed
         line = (
-            f"step {done}/{self.config.steps}  loss {means.total:.3f}  content {means.content:.3f}  "
-            f"style {means.style:.3f}  variation {means.variation:.4f}  "
+            f"step {done}/{self.config.steps}  loss {means['total']:.3f}  content {means['content']:.3f}  "
+            f"style {means['style']:.3f}  variation {means['variation']:.4f}  "
             f"{speed:.1f} images/s  {int(left // 60)}:{int(left % 60):02d} left"
         )
         say(line, end="\r" if sys.stderr.isatty() and done < self.config.steps else "\n")
-        if self.board is not None:
-            self.board.scalars(done, {**means._asdict(), "learning_rate": rate, "images_per_second": speed})
+        if self.log is not None:
+            self.log.scalars(done, {**means, "learning_rate": rate, "images_per_second": speed})
         self._restart(done)
 
     def check(self) -> None:
-        """Raise `MultistyleError` with the first step since the last line whose loss is not finite."""
+        """Raise `MultistyleError`, naming the first step since the last line whose loss is not finite."""
         if not self._losses:
             return
         finite = torch.stack(self._losses).isfinite().all(1).tolist()
@@ -61,5 +64,5 @@ class Progress:
             raise MultistyleError(f"the loss is no longer finite at step {step}; lower learning_rate")
 
     def losses(self) -> dict[str, float]:
-        """The means on the last line, for the record; empty before the first."""
-        return {} if self.means is None else {"content": self.means.content, "style": self.means.style}
+        """The mean content and style loss of the last line; empty before the first."""
+        return {name: self.means[name] for name in ("content", "style") if name in self.means}

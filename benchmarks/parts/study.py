@@ -17,7 +17,7 @@ from train.add_style import EVERY, SOLVE_PHOTOS, RowTrainer, learn, nearest_mix
 from train.config import TrainConfig
 from train.data import Batches, Photos
 from train.evaluation import mean_losses, painter_losses, set_apart
-from train.fit import fit
+from train.fit import train_network
 from train.losses.loss_network import LossNetwork
 from train.losses.objective import Losses, Objective
 from train.trainer import Trainer
@@ -92,7 +92,7 @@ class Study:
 
     def _fit(self, trainer: Trainer, title: str) -> None:
         say(f"{title}, {len(trainer.model.catalogue) - 1} painters")
-        fit(trainer, self.lessons, self.folder / f"{title}.safetensors", {})
+        train_network(trainer, self.lessons, self.folder / f"{title}.safetensors", {})
 
     def losses(self, trainer: Trainer) -> dict[str, dict[str, float]]:
         """The content and style loss of each painter of a network, on the judges."""

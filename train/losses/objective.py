@@ -1,4 +1,4 @@
-"""What is minimised: how far a painting is from its photo's content and from a blend of painters' styles."""
+"""The objective: how far a painting is from its photo's content and from a blend of painters' styles."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from .terms import ERRORS, Grams, blend_grams, content_loss, gram, style_loss, t
 
 
 class Losses(NamedTuple):
-    """Each (B,): the parts, unweighted, and the weighted sum."""
+    """The losses of each sample, (B,), or their means, ()."""
 
-    total: Tensor
+    total: Tensor  # weighted sum of the others
     content: Tensor
     style: Tensor
     variation: Tensor
 
 
 class Objective:
-    """The losses of paintings against targets computed once.
+    """The losses of a network's paintings. The painters' Grams are computed once, here.
 
-    loss_network: with the layers of `config`; paintings: one (3, H, W) for each style, photo not among them, at the
-    size their strokes are to have. All on one device.
+    config: the recipe; loss_network: it has to have the layers that `config` names; paintings: one (3, H, W) for each
+    painter, at the size at which its strokes are learnt. All on one device. Raises `FeatureError`.
     """
 
     def __init__(self, config: TrainConfig, loss_network: LossNetwork, paintings: Sequence[Tensor]) -> None:
@@ -44,7 +44,7 @@ class Objective:
         return {layer: gram(features[layer]) for layer in self.config.style_layers}
 
     def blended_targets(self, photo: Tensor, blend: Tensor) -> Grams:
-        """The Grams asked for by blend (B, S): the painters' by their weights, plus the photo's own by photo's."""
+        """The target Grams of blend (B, S): the painters' by their weights, plus the photo's own by that of photo."""
         painters = blend.clone()
         painters[:, PHOTO] = 0
         targets = blend_grams({k: torch.cat([torch.zeros_like(t[:1]), t]) for k, t in self.targets.items()}, painters)
@@ -71,17 +71,21 @@ class Objective:
         return Losses(total, *parts)
 
 
-def draw_blends(batch: int, styles: int, draws: torch.Generator, kind: str = "mixed") -> Tensor:
-    """Random blends (batch, styles): photo is row `PHOTO`, the rest, one at least, painters.
+def draw_blends(
+    batch: int, styles: int, draws: torch.Generator, kind: str = "mixed", odds: Tensor | None = None
+) -> Tensor:
+    """Random blends (batch, styles).
 
-    "mixed" is over the whole simplex: about 60 % are one painter alone, 20 % a pair, 10 % one painter with photo,
-    10 % any three with photo among the candidates; shares are uniform. "single" is one painter for each sample, as in
-    Dumoulin et al. 2017.
+    batch: how many; styles: rows of the table, photo and at least one painter; draws: the source of randomness. kind:
+    "mixed" covers the whole simplex: about 60 % one painter alone, 20 % a pair, 10 % one painter with photo, 10 % any
+    three of painters and photo, with uniform shares; "single" is one painter for each sample, as in Dumoulin et al.
+    2017. odds: (styles,), how often each row is drawn, relative to the others; None: all equally often.
     """
+    odds = torch.ones(styles) if odds is None else odds
     blends = torch.zeros(batch, styles)
     chances = torch.rand(batch, generator=draws) if kind == "mixed" else torch.zeros(batch)
     for row, chance in zip(blends, chances.tolist()):
-        painters = 1 + torch.randperm(styles - 1, generator=draws)
+        painters = 1 + torch.multinomial(odds[1:], min(2, styles - 1), generator=draws)
         if chance < 0.6:
             chosen = painters[:1]
         elif chance < 0.8:
@@ -89,7 +93,7 @@ def draw_blends(batch: int, styles: int, draws: torch.Generator, kind: str = "mi
         elif chance < 0.9:
             chosen = torch.cat([painters[:1], torch.tensor([PHOTO])])
         else:
-            chosen = torch.randperm(styles, generator=draws)[:3]
+            chosen = torch.multinomial(odds, min(3, styles), generator=draws)
         shares = -torch.rand(len(chosen), generator=draws).clamp_min(1e-6).log()
         row[chosen] = shares / shares.sum()
     return blends

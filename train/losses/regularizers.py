@@ -1,4 +1,4 @@
-"""What keeps a network's pictures clean where the perceptual losses hardly look. Ours; none is in the papers."""
+"""Penalties on artifacts that the perceptual losses hardly see. They are ours; the papers have no such terms."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from torch import Tensor
 
 from multistyle.network import EPSILON, STRIDE, modulate, moments
 
-SPIKE = 6.0  # deviations; what a channel reaches on ordinary photos
-CELLS = 8  # periods; fewer would take texture for a weave, more would miss one that bends
-UNSEEN = (0.5 / 255) ** 2  # of texture under half a grey level nothing is seen
+SPIKE = 6.0  # deviations; the largest values of a channel on ordinary photos
+CELLS = 8  # periods; fewer would mistake texture for a weave, more would miss one that bends
+UNSEEN = (0.5 / 255) ** 2  # energy of texture of half a grey level, which is invisible
 WINDOW = 32  # px
-FINE = 0.14  # cycles a pixel; what is coarser is strokes
+FINE = 0.14  # cycles a pixel; coarser texture is strokes
 AROUND = 7  # frequencies of a window's spectrum; a line is 3 wide
-EDGE = 8  # px, where a picture and its crop are padded differently
+EDGE = 8  # px along the border of a crop, which the crop pads and the whole picture does not
 
 
 class SpikeMeter:
     """A normalization that also measures spikes, for `StyleNetwork.forward`'s `norm`.
 
-    A network under instance normalization can hide a few huge values in one place, so that all the rest is divided by
-    their deviation; they show as white blobs, as described of adaptive instance normalization by Karras et al.,
-    "Analyzing and Improving the Image Quality of StyleGAN" (2020), section 2. `penalty` sums, over the layers below
-    full size, the mean square of what goes beyond `SPIKE` deviations.
+    Under instance normalization, a network can put a few huge values in one place, so that everything else is divided
+    by their deviation. They show as white blobs; Karras et al., "Analyzing and Improving the Image Quality of
+    StyleGAN" (2020), section 2, describe this for adaptive instance normalization. `penalty` sums, over the layers
+    below full size, the mean square of the excess over `SPIKE` deviations. full: the side (px) of full size.
     """
 
     def __init__(self, full: int) -> None:
@@ -55,7 +55,7 @@ def shift_loss(
 ) -> Tensor:
     """Mean squared difference between a crop of the painting and the painting of the crop at `offset` (`draw_offset`).
 
-    What differs is tied to the pixel grid instead of the photo: the hatching of flat areas, and flicker in motion.
+    The difference is texture tied to the pixel grid, not to the photo: hatching in flat areas, and flicker in films.
     photos, painted: (B, 3, H, W); blend: (B, S).
     """
     top, left = offset
@@ -66,11 +66,11 @@ def shift_loss(
 
 
 def weave_loss(painted: Tensor) -> Tensor:
-    """How much repeats every `STRIDE` px over `CELLS` periods, relative to what texture of any other kind would leave.
+    """How much of the texture repeats every `STRIDE` px over `CELLS` periods, relative to all texture.
 
-    That is the energy near multiples of 1 / STRIDE cycle a pixel, where the upsampling leaves its mark: a weave in flat
-    areas. Slopes and slower are taken out first; noise gives about 1, a perfect weave CELLS squared. Relative, since a
-    faint weave is seen where there is little else. painted: (B, 3, H, W), sides multiples of STRIDE.
+    That is the energy near multiples of 1 / STRIDE cycle a pixel, where upsampling leaves a weave in flat areas. Slopes
+    and slower changes are removed first. Noise gives about 1, a perfect weave CELLS squared. The measure is relative
+    because a faint weave shows where there is little else. painted: (B, 3, H, W), sides multiples of STRIDE.
     """
     texture = _texture(painted)
     folded = F.avg_pool2d(F.pixel_unshuffle(texture, STRIDE), CELLS, stride=CELLS // 2)
@@ -81,9 +81,9 @@ def weave_loss(painted: Tensor) -> Tensor:
 def hatch_loss(painted: Tensor) -> Tensor:
     """How far the spectrum of fine texture stands out in lines, whatever their frequency: 1 is a smooth spectrum.
 
-    A network that may not weave at multiples of 1 / STRIDE cycle a pixel hatches beside them. The spectrum is the mean of
-    those of overlapping windows, each relative to its own energy, so that faint hatching in a flat area counts as much
-    as a strong one, and that edges, of all directions, do not. Each frequency is compared with those around it.
+    A network kept from weaving at multiples of 1 / STRIDE cycle a pixel hatches beside them. The spectrum is the mean
+    over overlapping windows, each relative to its own energy: faint hatching in a flat area counts as much as
+    strong hatching, and edges, which have all directions, do not count. Each frequency is compared with its neighbours.
     painted: (B, 3, H, W), sides at least `WINDOW`.
     """
     texture = _texture(painted)
@@ -99,7 +99,7 @@ def hatch_loss(painted: Tensor) -> Tensor:
 
 
 def _texture(painted: Tensor) -> Tensor:
-    """(B, 3, H, W) without its slopes and slower."""
+    """(B, 3, H, W) less its slopes and slower changes."""
     return painted - F.avg_pool2d(F.pad(painted, (2,) * 4, mode="reflect"), 5, stride=1)
 
 

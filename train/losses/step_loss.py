@@ -1,4 +1,4 @@
-"""What one step minimises, as one module."""
+"""The loss of one training step, as one module."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from .regularizers import SpikeMeter, hatch_loss, shift_loss, weave_loss
 class StepLoss(nn.Module):
     """The objective and the regularizers of a network's paintings.
 
-    A module of its own, although the network is all it learns, so that DistributedDataParallel sees one pass forward
-    and one back where the network itself is run twice.
+    A module, so that DistributedDataParallel sees one forward and one backward pass although the network runs twice.
+
+    network: from photos, a blend and a normalization to paintings; objective: with the paintings; config: the recipe.
     """
 
     def __init__(self, network: Callable[..., Tensor], objective: Objective, config: TrainConfig) -> None:
@@ -26,10 +27,12 @@ class StepLoss(nn.Module):
         self.network, self.objective, self.config = network, objective, config
 
     def forward(self, photos: Tensor, blend: Tensor, first: int, offset: tuple[int, int]) -> tuple[Tensor, Losses]:
-        """The number to minimise, and the means of the losses.
+        """The number to minimise, and the means of the losses, detached.
 
-        photos: (B, 3, crop, crop) in [0, 1], the rows of the step's batch from row `first` on; blend: (B, S). offset:
-        of `shift_loss`, the same for the whole step. Means over equal parts of a batch average to those of the batch.
+        Averaged over equal parts of a batch, both are those of the batch.
+
+        photos: (B, 3, crop, crop) in [0, 1]; blend: (B, S); first: index of photos[0] in the step's batch; offset: for
+        `shift_loss`, the same for the whole step.
         """
         config = self.config
         meter = SpikeMeter(config.crop)
@@ -41,7 +44,7 @@ class StepLoss(nn.Module):
             total = total + config.weave_weight * weave_loss(painted.float())
         if config.hatch_weight:
             total = total + config.hatch_weight * hatch_loss(painted.float())
-        rows = slice(first % 2, None, 2)  # every second row of the batch is enough, and costs a second pass
+        rows = slice(first % 2, None, 2)  # every second row is enough; each costs a second pass
         if config.shift_weight and len(photos[rows]):
             with torch.autocast(photos.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
                 drift = shift_loss(self.network, photos[rows], blend[rows], painted[rows], offset)

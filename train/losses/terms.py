@@ -1,7 +1,7 @@
 """The perceptual losses, as pure functions. Each returns one number per sample, shape (B,), in float32.
 
-Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016). Errors are taken
-relative to their targets, so that no layer and no painter needs a weight of its own, or absolute, as published.
+Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016). Errors are relative to
+their targets, so that layers and painters need no separate weights, or absolute, as published.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ def gram(features: Tensor) -> Tensor:
 
 
 def relative_error(value: Tensor, target: Tensor) -> Tensor:
-    """mean (value - target)^2 / mean target^2 of each sample, both (B, ...): 0 is equal, 1 is as far as nothing is."""
+    """mean (value - target)^2 / mean target^2 of each sample, both (B, ...): 0 if equal, 1 if value is 0."""
     value, target = value.float().flatten(1), target.float().flatten(1)
     return (value - target).square().mean(1) / target.square().mean(1).clamp_min(1e-12)
 
 
 def absolute_error(value: Tensor, target: Tensor) -> Tensor:
-    """mean (value - target)^2 of each sample, both (B, ...); its size is that of the features, squared.
+    """mean (value - target)^2 of each sample, both (B, ...); it grows with the square of the features.
 
     The squared norm over the number of values, as in the losses of Dumoulin et al. 2017 (section 2).
     """
@@ -42,14 +42,14 @@ ERRORS: dict[str, Error] = {"relative": relative_error, "absolute": absolute_err
 def style_loss(grams: Grams, targets: Grams, error: Error = relative_error) -> Tensor:
     """The errors of the Grams, summed over the layers of `targets`.
 
-    Gatys' equation 4 to 5 with equal layer weights; relative, each layer is divided by its target's own mean square
-    instead of a power of its size.
+    Equations 4 and 5 of Gatys et al. with equal layer weights. A relative error divides each layer by the mean square
+    of its target, not by a power of its size.
     """
     return torch.stack([error(grams[layer], target) for layer, target in targets.items()]).sum(0)
 
 
 def content_loss(features: Tensor, target: Tensor, error: Error = relative_error) -> Tensor:
-    """The error of the features (B, C, H, W) of a painting against its photo's (Gatys' equation 1)."""
+    """The error of a painting's features (B, C, H, W) against its photo's (equation 1 of Gatys et al.)."""
     return error(features, target)
 
 
@@ -64,6 +64,6 @@ def total_variation(image: Tensor) -> Tensor:
 def blend_grams(targets: Grams, blend: Tensor) -> Grams:
     """The targets of a blend: for each layer the mean of `targets` (S, C, C) weighted by blend (B, S): (B, C, C).
 
-    Weights are over whatever rows are given and need not sum to 1, so that a photo's own share can be added.
+    Weights need not sum to 1, so that a photo's share can be added.
     """
     return {layer: torch.einsum("bs,scd->bcd", blend, target) for layer, target in targets.items()}
