@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .containers import open_container
-from .decode import decode, decode_pil, frame_count, upright_size
-from .encode import FORMATS, encode
 from .errors import ImageError
 from .files import atomic_write, check_input, check_place
-from .metadata import Metadata, read_metadata
+from .formats.containers import open_container
+from .formats.decode import decode, decode_pil, frame_count, upright_size
+from .formats.encode import FORMATS, encode
+from .formats.metadata import Metadata, read_metadata
+from .formats.transparency import mask_of
 from .resize import as_dtype, check_size, fitted_size, interpolate, interpolate_straight
-from .transparency import mask_of
 
 WRITABLE = set(FORMATS)  # suffixes
 HEIF = {".heic", ".heif", ".hif"}

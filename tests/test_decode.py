@@ -15,8 +15,8 @@ import torch
 from PIL import GifImagePlugin, Image, ImageCms, ImageFile, PngImagePlugin
 
 from multistyle.errors import ImageError
+from multistyle.formats.profiles import PRIMARIES, make_profile
 from multistyle.image import frames, picture_size, read_image, read_picture
-from multistyle.profiles import PRIMARIES, make_profile
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from multistyle import decode
 from multistyle.errors import ImageError
+from multistyle.formats import decode
 from multistyle.image import (
     Picture,
     check_image,

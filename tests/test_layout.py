@@ -14,11 +14,21 @@ FILES = sorted(path for folder in ("multistyle", "train", "benchmarks") for path
 # Each module of multistyle may import those on lines above its own.
 ROAD = [
     {"errors"},
-    {"network", "files", "messages", "device", "color", "png_chunks", "jpeg_segments", "profiles", "resize"}
+    {
+        "network",
+        "files",
+        "messages",
+        "device",
+        "color",
+        "formats.png_chunks",
+        "formats.jpeg_segments",
+        "formats.profiles",
+        "resize",
+    }
     | {"video.clock", "video.cut", "video.pictures"},
-    {"containers", "video.reader", "video.motion", "tensor_file"},
-    {"metadata", "transparency", "video.sound"},
-    {"decode", "encode"},
+    {"formats.containers", "video.reader", "video.motion", "tensor_file"},
+    {"formats.metadata", "formats.transparency", "video.sound"},
+    {"formats.decode", "formats.encode"},
     {"image", "blend", "video.writer"},
     {"weights", "mix_record", "folder_plan", "fast_network"},
     {"cartridge"},
@@ -38,15 +48,15 @@ ROAD = [
 ONLY_IN = {
     "PIL": {
         "multistyle/adapters.py",
-        "multistyle/containers.py",
-        "multistyle/decode.py",
-        "multistyle/encode.py",
+        "multistyle/formats/containers.py",
+        "multistyle/formats/decode.py",
+        "multistyle/formats/encode.py",
         "multistyle/image.py",
-        "multistyle/metadata.py",
-        "multistyle/profiles.py",
+        "multistyle/formats/metadata.py",
+        "multistyle/formats/profiles.py",
         "multistyle/sequence.py",
         "multistyle/sheet.py",
-        "multistyle/transparency.py",
+        "multistyle/formats/transparency.py",
     },
     "safetensors": {"multistyle/tensor_file.py", "train/losses/loss_network.py"},
     "typer": {"multistyle/cli/*", "train/__main__.py", "train/style_commands.py", "benchmarks/*"},

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from multistyle.folder import paint_folder, plan_folder
+from multistyle.folder import paint_folder
+from multistyle.folder_plan import plan_folder
 from multistyle.painting import PaintOptions
 from multistyle.stylizer import Stylizer, paint_file
 

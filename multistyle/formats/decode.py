@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..device import free_memory
+from ..errors import ImageError
 from .containers import Container, ends_in_zeros, open_container, with_end
-from .device import free_memory
-from .errors import ImageError
 from .metadata import ORIENTATION, Metadata, read_metadata
 from .profiles import described_profile, grey_curve, linear_to_srgb, to_srgb
 from .transparency import split_alpha

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from .color import luminance
+from ..color import luminance
 from .containers import Container
 
 SEEN = 0.1  # share of a pixel above which it is looked at in a mask

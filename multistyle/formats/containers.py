@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from PIL import ImageFile
 
-from .errors import ImageError
+from ..errors import ImageError
 from .jpeg_segments import read_jpeg_segments
 from .png_chunks import read_png_chunks
 
