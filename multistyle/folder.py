@@ -73,29 +73,32 @@ def paint_folder(
     `MultistyleError` where blends.csv is not ours; while working, `MultistyleError` where the disk is full or the
     record cannot be written. A picture that fails for any other reason is an `Outcome`.
     """
-    options.resolve(stylizer.one_pass)
+    blend = options.resolve(stylizer.one_pass)
+    together = isinstance(blend, Tensor) and blend.ndim == 1
     if seed is None:
-        return _run(stylizer, plan, options, lambda job: options)
+        return _run(stylizer, plan, options, together, lambda job: options)
     record = BlendRecord(plan.target)
+    regions = [part._replace(blend=stylizer.blend(part.blend, options.strength)) for part in options.regions]
 
     def draw(job: Job) -> PaintOptions:
         mix = mix_text(stylizer.blend(draw_mix(stylizer.names, seed, job.name), options.strength), stylizer.names)
         record.add(job.target, mix)
-        return replace(options, blend=mix, strength=1.0)  # as it is recorded, rounded
+        return replace(options, blend=mix, regions=regions, strength=1.0)  # as it is recorded, rounded
 
-    return _run(stylizer, plan, options, draw, record)
+    return _run(stylizer, plan, options, together, draw, record)
 
 
 def _run(
     stylizer: Stylizer,
     plan: FolderPlan,
     options: PaintOptions,
+    together: bool,
     options_for: Callable[[Job], PaintOptions],
     record: BlendRecord | None = None,
 ) -> Iterator[Outcome]:
     _make_folder(plan.target)
     remove_stale(plan.target, nested=True)
-    limit = 1 if options.regions else CPU_BATCH if stylizer.device.type == "cpu" else GPU_BATCH
+    limit = 1 if not together else CPU_BATCH if stylizer.device.type == "cpu" else GPU_BATCH
     workers = min(8, os.cpu_count() or 1)
     ahead = 2 * workers  # enough that they never wait for the network
     room = min(AHEAD_BYTES, free_memory(torch.device("cpu")) // AHEAD_SHARE)
@@ -108,7 +111,10 @@ def _run(
                     writing.extend((reading, reading.picture) for reading in batch)
                 else:
                     painted = _paint(stylizer, batch, [options_for(reading.job) for reading in batch])
-                    writing.extend((reading, pool.submit(_write, reading, one)) for reading, one in zip(batch, painted))
+                    writing.extend(
+                        (reading, pool.submit(_write, reading, one, options.keep_metadata))
+                        for reading, one in zip(batch, painted)
+                    )
                 while len(writing) > ahead or sum(reading.held for reading, _ in writing) > room:
                     yield _outcome(writing.popleft())
             while writing:
@@ -169,13 +175,13 @@ def _paint(stylizer: Stylizer, batch: list[_Reading], options: list[PaintOptions
         return [_paint(stylizer, [reading], [how])[0] for reading, how in zip(batch, options)]
 
 
-def _write(reading: _Reading, painted: Tensor | Exception) -> None:
+def _write(reading: _Reading, painted: Tensor | Exception, keep_metadata: bool) -> None:
     if isinstance(painted, MultistyleError):
         raise MultistyleError(f"cannot paint {reading.job.photo}: {painted}")
     if isinstance(painted, Exception):
         raise painted
     _make_folder(reading.job.target.parent)
-    write_picture(reading.job.target, reading.picture.result()._replace(image=painted.cpu()))
+    write_picture(reading.job.target, reading.picture.result()._replace(image=painted.cpu()), keep_metadata)
 
 
 def _outcome(through: tuple[_Reading, Future]) -> Outcome:

@@ -46,6 +46,7 @@ class PaintOptions:
         "auto"  # size of the strokes; "auto" or 1: as in the painting itself; 2: twice that; "off": one pass
     )
     keep_colors: bool = False  # lightness from the painting, colours from the photo
+    keep_metadata: bool = True  # EXIF (date, place, camera), XMP, resolution and texts of the photo are kept
     strips: str | int = "auto"  # "auto": where one pass would take half of the free memory; "off"; or a strip's side
     estimate: bool = False  # in strips: statistics from a reduced picture; faster, and approximate
 
@@ -114,7 +115,7 @@ def paint_picture(
         painted = _paint_whole(one_pass, image, blend, depth)
     if options.keep_colors:
         _keep_colors_by_rows(painted, image)
-    return Painted(Picture(painted, alpha, metadata), strips)
+    return Painted(Picture(painted, alpha, metadata if options.keep_metadata else None), strips)
 
 
 def _paint_whole(one_pass: OnePass, image: Tensor, blend: Tensor | Regions, depth: float | Depths) -> Tensor:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -254,3 +255,32 @@ def test_compile_reaches_the_network_and_nothing_compiles_without_it(run, photo,
     for number, (options, expected) in enumerate((([], []), (["--compile"], ["FastNetwork"]))):
         result = run(command, source, f"{tmp_path}-{number}/", *rest, "--device", "cpu", *options)
         assert result.exit_code == 0 and compiled == expected, result.output
+
+
+def test_metadata_is_kept_unless_it_is_stripped(run, tmp_path):
+    exif = Image.Exif()
+    exif[0x010F] = "Camera"
+    Image.new("RGB", (16, 12), (200, 90, 20)).save(tmp_path / "in.jpg", exif=exif)
+    for options, kept in (((), "Camera"), (("--strip-metadata",), None)):
+        assert run("stylize", tmp_path / "in.jpg", "-o", tmp_path / "out.jpg", *options).exit_code == 0
+        assert run("folder", *two_folders(tmp_path), *options).exit_code == 0
+        for path in (tmp_path / "out.jpg", tmp_path / "painted" / "in.jpg"):
+            with Image.open(path) as written:
+                assert written.getexif().get(0x010F) == kept, path
+
+
+def two_folders(tmp_path):
+    """A folder with in.jpg alone, and an output folder that is not there."""
+    shutil.rmtree(tmp_path / "painted", ignore_errors=True)
+    (tmp_path / "photos").mkdir(exist_ok=True)
+    shutil.copy(tmp_path / "in.jpg", tmp_path / "photos")
+    return tmp_path / "photos", tmp_path / "painted"
+
+
+def test_an_animation_says_that_its_first_frame_is_painted(run, tmp_path):
+    colours = [Image.new("RGB", (12, 12), colour) for colour in ("red", "green", "blue")]
+    colours[0].save(tmp_path / "in.gif", save_all=True, append_images=colours[1:])
+    result = run("stylize", tmp_path / "in.gif", "-o", tmp_path / "out.png")
+    assert result.exit_code == 0 and "the first of its 3 frames is painted; multistyle video" in result.stderr
+    colours[0].save(tmp_path / "still.gif")
+    assert "frames" not in run("stylize", tmp_path / "still.gif", "-o", tmp_path / "out.png").stderr

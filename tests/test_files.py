@@ -25,19 +25,17 @@ def test_nothing_is_left_when_writing_fails(tmp_path):
     with pytest.raises(ImageError, match="cannot write .*a: No space left on device"):
         with atomic_write(tmp_path / "a", ImageError):
             raise OSError(28, "No space left on device")
-    with pytest.raises(KeyboardInterrupt):
-        with atomic_write(tmp_path / "a"):
-            raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "a"):
+        raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["a"] and (tmp_path / "a").read_text() == "old"
 
 
 def test_clean_up_does_not_hide_what_went_wrong(tmp_path):
     folder = tmp_path / "gone"
     folder.mkdir()
-    with pytest.raises(MultistyleError, match="cannot write"):
-        with atomic_write(folder / "a") as temporary:
-            temporary.unlink()
-            folder.rmdir()
+    with pytest.raises(MultistyleError, match="cannot write"), atomic_write(folder / "a") as temporary:
+        temporary.unlink()
+        folder.rmdir()
 
 
 def test_a_name_as_long_as_the_system_allows(tmp_path):

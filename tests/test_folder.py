@@ -23,7 +23,7 @@ from multistyle.folder import paint_folder
 from multistyle.folder_plan import painting_names, plan_folder
 from multistyle.image import read_image, resize_image, write_image
 from multistyle.mix_record import BlendRecord, draw_mix
-from multistyle.painting import PaintOptions
+from multistyle.painting import PaintOptions, Region
 
 NAMES = ["a.png", "b.jpg", "deep/er/a.png", "deep/still.gif", "deep/z.png", "wide.png"]
 
@@ -552,3 +552,20 @@ def test_colours_are_kept_in_folders_too(stylizer, source, tmp_path):
     photo = read_image(source / "a.png")
     expected = keep_colors(stylizer(photo, "wave"), photo)
     assert (read_image(tmp_path / "kept" / "a.png") - expected).abs().mean() < 1 / 255
+
+
+def test_regions_keep_their_strength_beside_random_mixes(stylizer, tmp_path):
+    (tmp_path / "in").mkdir()
+    photo = torch.rand(3, 12, 12)
+    write_image(tmp_path / "in" / "a.png", photo)
+    whole = [Region(torch.ones(4, 4), "wave")]
+    paint(stylizer, tmp_path / "in", tmp_path / "out", regions=whole, strength=0.5, seed=1)
+    expected = stylizer(read_image(tmp_path / "in" / "a.png"), "wave", 0.5)
+    assert (read_image(tmp_path / "out" / "a.png") - expected).abs().max() < 1.1 / 255
+
+
+def test_a_blend_field_is_painted_in_every_picture(stylizer, source, tmp_path):
+    field = stylizer.blend("wave")[:, None, None].expand(-1, 3, 3).contiguous()
+    field[:, :, 0] = stylizer.blend("photo")[:, None]
+    outcomes = paint(stylizer, source, tmp_path / "out", blend=field)
+    assert outcomes and not any(outcome.error for outcome in outcomes)

@@ -1,4 +1,4 @@
-"""Options that several commands share, each defined once, and what is made of them. Torch is imported when work begins."""
+"""Options that several commands share, each defined once. Torch is imported when work begins."""
 
 from __future__ import annotations
 
@@ -60,6 +60,9 @@ class LookOptions:
         typer.Option(metavar="auto|off|NUMBER", help="Size of the strokes: 2 is broader, 0.5 finer; off: one pass."),
     ] = "auto"
     keep_colors: Annotated[bool, typer.Option("--keep-colors", help="Keep the photo's colours.")] = False
+    strip_metadata: Annotated[
+        bool, typer.Option("--strip-metadata", help="Leave out date, place, camera and other data of the photo.")
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,12 @@ def prepare(
         for mix in (*mixes, *(mix for _, mix in regions)):
             parse_mix(mix)
         options = PaintOptions(
-            mixes[0] if mixes else None, look.strength, size=look.size, stroke=look.stroke, keep_colors=look.keep_colors
+            mixes[0] if mixes else None,
+            look.strength,
+            size=look.size,
+            stroke=look.stroke,
+            keep_colors=look.keep_colors,
+            keep_metadata=not look.strip_metadata,
         )
         if strips is not None:
             options = replace(options, strips=strips.strips, estimate=strips.estimate)

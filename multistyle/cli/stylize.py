@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..errors import MultistyleError, as_line
-from ..messages import tell
+from ..messages import say, tell
 from .options import LookOptions, Mix, ModelOptions, StripOptions, command, input_files, prepare
 from .running import USAGE, failing_with, report, showing
 
@@ -28,6 +28,7 @@ def stylize(
 ) -> None:
     """Paint each PHOTO: multistyle stylize photo.jpg -o out.png --mix starry=0.7,scream=0.3"""
     from ..blend import mix_text
+    from ..image import frames
     from ..stylizer import paint_file
 
     stylizer, options = prepare(model, look, [mix] if mix is not None else [], strips)
@@ -42,6 +43,8 @@ def stylize(
             height, width = painted.picture.image.shape[1:]
             estimated = ", statistics estimated" if options.estimate else ""
             tell(f"{target}  {width} x {height}{f'  (in strips{estimated})' if painted.strips else ''}")
+            if (count := frames(photo)) > 1:
+                say(f"{photo} is an animation: the first of its {count} frames is painted; multistyle video paints all")
         except Exception as error:  # a failure of this photo, whatever it is; the others are painted
             line = as_line(error, f"cannot paint {photo}")
             named = str(photo) in line or str(target) in line

@@ -21,7 +21,7 @@ def read_jpeg_segments(source: BinaryIO) -> tuple[list[bytes | tuple[int, int]],
             continue
         if len(head) < 4 or head[:1] != b"\xff" or not 0xC0 <= marker[0] <= 0xFE or 0xD0 <= marker[0] <= 0xDA:
             break  # the pixels, or what only a decoder may judge
-        if 0xE0 <= marker[0] <= 0xEF and marker[0] not in (0xE0, 0xEE) or marker == b"\xfe":
+        if (0xE0 <= marker[0] <= 0xEF and marker[0] not in (0xE0, 0xEE)) or marker == b"\xfe":
             _note_segment(info, marker, source.read(max(0, length - 2)))
         else:
             if marker == b"\xe0":
