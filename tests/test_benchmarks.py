@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import quality, strips
+from benchmarks import quality, strips, strokes
 from benchmarks.parts.bench import Bench, read_judges, spread_over_photos
 from benchmarks.parts.command import check_results
 from benchmarks.parts.memory import PROC, added_memory
@@ -166,3 +166,17 @@ def test_judges_are_centre_squares_and_large_enough(make_pictures):
 def test_unknown_metrics_are_one_line(bench_files, invoke):
     done = invoke(quality.main, *bench_files, "--metrics", "loses")
     assert isinstance(done.exception, MultistyleError) and "did you mean losses?" in str(done.exception)
+
+
+def test_strokes_are_judged_at_every_size_that_a_photo_has(bench_files, make_pictures, invoke, tmp_path):
+    photos = [path for side in (128, 192) for path in make_pictures(f"large{side}", ("a",), side, side).iterdir()]
+    options = [*bench_files[2:], "--sizes", "128,192", "--strokes", "off,8", "--painters", "wave,starry"]
+    done = invoke(strokes.main, *photos, *options, "--json", tmp_path / "r.json")
+    assert done.exit_code == 0, done.exception
+    results = json.loads((tmp_path / "r.json").read_text())["results"]
+    assert [results[f"{size} px"]["photos"] for size in (128, 192)] == [2, 1]
+    for found in results.values():
+        assert found["off"]["time over the first"] == 1 and found["8"]["objective"] > 0
+        assert found["off"]["content"] != found["8"]["content"], "at 8 times the strokes, these have several scales"
+    done = invoke(strokes.main, *photos, *options[:-6], "--sizes", "193", "--painters", "wave")
+    assert isinstance(done.exception, MultistyleError) and "no photo has 193 pixels" in str(done.exception)
