@@ -94,17 +94,16 @@ class FinerSource:
     """A finer level of a picture: what `strokes.paint_scales` paints above the coarsest level."""
 
     picture: Tensor  # (3, H, W), bytes, or float in [0, 1]
-    smaller: Tensor  # the same, halved
-    below: Tensor  # its painting
+    below: Tensor  # the painting of the same at half the size
     blend: Tensor | Regions  # (S,), or regions of H x W px
     depth: float | Depths
 
     def image(self, rows: Tensor, columns: Tensor) -> Tensor:
         """(1, 3, h, w) in [0, 1]."""
         first, last, width = int(rows.min()), int(rows.max()) + 1, self.picture.shape[2]
-        start, blurred = (doubled_rows(x, first, last, width) for x in (self.below, self.smaller))
+        start = doubled_rows(self.below, first, last, width)
         photo = as_float(self.picture[None, :, first:last])
-        source = level_source(start, photo, blurred, self._shares(torch.arange(first, last), torch.arange(width))[0])
+        source = level_source(start, photo, self._shares(torch.arange(first, last), torch.arange(width))[0])
         return source.index_select(2, rows - first).index_select(3, columns)
 
     def field(self, rows: Tensor, columns: Tensor) -> Tensor:
@@ -123,8 +122,7 @@ class FinerSource:
     def reduced(self, height: int, width: int) -> PhotoSource:
         """What this level paints, at another size."""
         small = [
-            F.interpolate(x[None], (height, width), mode="bilinear", antialias=True)
-            for x in (self.below, self.picture, self.smaller)
+            F.interpolate(x[None], (height, width), mode="bilinear", antialias=True) for x in (self.below, self.picture)
         ]
         blend = self.blend.fitted(height, width) if isinstance(self.blend, Regions) else self.blend
         depth = self.depth

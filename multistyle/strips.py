@@ -79,10 +79,9 @@ class _Strips:
             return self._whole(image, blend, depth)
         if _deepest(depth) <= 0:
             return self.run(PhotoSource(image, blend, keeps_photo=False), progress)
-        smaller = halved(image)
         lower = depth.halved() if isinstance(depth, Depths) else depth - 1
-        below = self.scales(smaller, halved_blend(blend), lower)
-        source = FinerSource(image, smaller, below, blend, depth)
+        below = self.scales(halved(image), halved_blend(blend), lower)
+        source = FinerSource(image, below, blend, depth)
         painted = self.run(source, progress)
         source.fuse(painted)
         return painted

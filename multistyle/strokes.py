@@ -1,15 +1,15 @@
 """Strokes of a chosen size: the picture is painted at several scales, from coarse to fine.
 
 One pass paints strokes of a fixed size in pixels, those of a painting seen at 512 px. A large picture is therefore
-halved until one pass paints strokes that are large enough. Its painting is doubled, given the photo's own detail again,
-and painted once more, gently, which makes edges crisp; and so on up to the picture's size. What a finer level changes
-in the coarse frequencies is taken back, so that colours and large strokes stay as the coarse painting has them. (Ours.
-Large strokes from coarse-to-fine optimisation are in Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style
-Transfer".)
+halved until one pass paints strokes that are large enough. Its painting is doubled, mixed with the photo, so that faces
+stay faces, and painted once more, which makes edges crisp; and so on up to the picture's size. What a finer level
+changes in the coarse frequencies is taken back, so that colours and large strokes stay as the coarse painting has them.
+(Ours. Large strokes from coarse-to-fine optimisation are in Gatys et al. 2017, "Controlling Perceptual Factors in Neural
+Style Transfer".)
 
 The **depth** says how often a picture is halved: log2 of its longer side over that of the coarsest painting. It is a
-real number, so that the size of strokes is a dial without steps: at a depth of 0.3, the finest level starts from 0.7 of
-the photo and 0.3 of the coarse painting. It may differ from place to place.
+real number, so that the size of strokes is a dial without steps: as the depth goes from 0 to 1, the finest level turns
+from a painting of the photo into one of the mixture. It may differ from place to place.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from .network import PHOTO
 from .one_pass import Carry, OnePass
 
 BASE = 800  # px, longer side of the coarsest painting at a stroke of 1
-FINER = 0.6  # how much of a finer level is its own painting; the rest is what it starts from
+PHOTO_IN_SOURCE = 0.5  # how much of what a finer level paints is the photo; the rest is the doubled coarse painting
+OWN_IN_RESULT = 0.8  # how much of a finer level's result is its own painting; the rest is what it painted
 BROADEST = 8.0
 
 Stroke = str | float
@@ -67,17 +68,17 @@ def paint_scales(
     carry = carries[0] if carries else None
     if deepest(depth) <= 0:
         return one_pass.paint(photos, blend, carry)
-    smaller, (height, width) = halve(photos), photos.shape[2:]
+    height, width = photos.shape[2:]
     below = paint_scales(
         one_pass,
-        smaller,
+        halve(photos),
         halve(blend) if blend.ndim == 4 else blend,
         (halve(depth) if isinstance(depth, Tensor) else depth) - 1,
         carries[1:] if carries else None,
     )
     start = double(below, height, width)
     own, share = level_shares(depth)
-    source = level_source(start, photos, double(smaller, height, width), own)
+    source = level_source(start, photos, own)
     painted = source + share * (one_pass.paint(source, finer_blend(blend, share), carry) - source)
     return level_result(painted, start, double(halve(painted), height, width), own)
 
@@ -87,15 +88,14 @@ def deepest(depth: float | Tensor) -> float:
 
 
 def level_shares(depth: float | Tensor) -> tuple[float | Tensor, float | Tensor]:
-    """How much of what a level starts from is the photo, and how much of its result is its own painting."""
+    """How much a level is as one pass would paint it, and how much of its result is its own painting."""
     own = (1 - depth).clamp(0, 1) if isinstance(depth, Tensor) else min(1.0, max(0.0, 1 - depth))
-    return own, FINER + (1 - FINER) * own
+    return own, OWN_IN_RESULT + (1 - OWN_IN_RESULT) * own
 
 
-def level_source(start: Tensor, photo: Tensor, blurred: Tensor, own: float | Tensor) -> Tensor:
-    """What a level paints: the doubled coarse painting with the photo's own detail, and `own` of the photo itself."""
-    detailed = (start + photo - blurred).clamp(0, 1)
-    return detailed + own * (photo - detailed)
+def level_source(start: Tensor, photo: Tensor, own: float | Tensor) -> Tensor:
+    """What a level paints: a mixture of the doubled coarse painting and the photo; the photo where `own` is 1."""
+    return start + (PHOTO_IN_SOURCE + (1 - PHOTO_IN_SOURCE) * own) * (photo - start)
 
 
 def level_result(painted: Tensor, start: Tensor, blurred: Tensor, own: float | Tensor) -> Tensor:
