@@ -31,7 +31,6 @@ from multistyle.stylizer import Stylizer, load_stylizer
 from multistyle.video.steady import Steady
 
 from .parts.command import run
-from .parts.painters import painters
 
 HEIGHT, WIDTH, FRAMES, RATE = 192, 256, 12, 25  # px, px, frames, frames a second
 MARGIN = 24  # px between the photo's border and the first frame
@@ -72,7 +71,7 @@ def main(
     columns = ("film", "each", "steady", "ratio", "sharp", "off each", "off steady")
     tell(" ".join([" " * 26, *(f"{column:>10}" for column in columns)]))
     for name, scene in SCENES.items():
-        rows = [measure(stylizer, painter, view, scene) for painter in painters(stylizer)[:count]]
+        rows = [measure(stylizer, painter, view, scene) for painter in stylizer.painters[:count]]
         film, each, steady, sharp, off_each, off_steady = (mean(column) for column in zip(*rows))
         numbers = (film, each, steady, steady / each, sharp, off_each, off_steady)
         tell(" ".join([f"{name:26}", *(f"{number:10.2f}" for number in numbers)]))

@@ -34,7 +34,6 @@ from train.losses.objective import Objective
 
 from .parts.bench import METRICS, SIZE, Bench, read_judges
 from .parts.command import check_results, chosen, commit, print_table, run, write_results
-from .parts.painters import painters
 
 
 def main(
@@ -74,7 +73,7 @@ def make_bench(file: Path, photos: list[Path], styles: Path, features: list[Path
     model = load_weights(file)
     config = TrainConfig.from_header(model.training, file)
     stylizer = Stylizer(model, "cpu", "float32")
-    _, paintings = read_paintings(styles, painters(stylizer), config.style_size)
+    _, paintings = read_paintings(styles, stylizer.painters, config.style_size)
     objective = Objective(config, load_loss_network(features, config.loss_network, config.pooling), paintings)
     return Bench(stylizer, objective, read_judges(photos, count))
 

@@ -118,7 +118,8 @@ class Regions:
 
     def size(self) -> tuple[int, int]:
         """Height and width in px of the masks, once they are fitted to a picture."""
-        return tuple(self.masks[0].shape)
+        height, width = self.masks[0].shape
+        return height, width
 
     def fitted(self, height: int, width: int) -> Regions:
         """The same regions with masks (height, width)."""

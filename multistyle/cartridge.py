@@ -174,12 +174,11 @@ def check_new_name(model: Model, name: str) -> None:
 
 
 def _find(model: Model, name: str) -> int:
-    names = [style.name for style in model.catalogue]
-    if name not in names:
-        raise WeightsError(f"unknown style {name!r}; {suggestion(name, names[PHOTO + 1 :])}")
     if name == PHOTO_STYLE.name:
         raise WeightsError("photo is the picture as it is; it cannot be removed, renamed or exported")
-    return names.index(name)
+    if name not in model.painters:
+        raise WeightsError(f"unknown style {name!r}; {suggestion(name, model.painters)}")
+    return PHOTO + 1 + model.painters.index(name)
 
 
 def _painters(model: Model) -> dict[str, Any]:

@@ -30,10 +30,14 @@ class FastNetwork(nn.Module):
     for phases are made from it here, so it is not to be changed afterwards.
     """
 
+    up0: Tensor  # kernels, as `upsampling_kernel` makes them
+    up1: Tensor
+
     def __init__(self, network: StyleNetwork) -> None:
         super().__init__()
         self.network = network
         for index, layer in enumerate(network.up[:-1]):
+            assert isinstance(layer, UpsampledConvolution)
             self.register_buffer(f"up{index}", upsampling_kernel(layer))
 
     def forward(
@@ -48,7 +52,7 @@ class FastNetwork(nn.Module):
         """
         network = self.network
         layer = _Layers(network, network.modulator(blend), carried, share)
-        x = image.to(network.down[0].weight.dtype)
+        x = image.to(self.up0.dtype)
         for down in network.down:
             x = F.relu_(layer.normalize(down(x)))
         for first, second in zip(network.blocks[::2], network.blocks[1::2]):
@@ -84,7 +88,7 @@ class _Layers:
     def _settle(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
         """The statistics to use, given this picture's own."""
         found = torch.stack([mean, variance], dim=1)
-        if self.carried is not None:
+        if self.carried is not None and self.share is not None:
             start = sum(self.network.channels[: len(self.statistics)])
             before = self.carried[:, :, start : start + mean.shape[1]]
             found = torch.lerp(before, found, self.share)

@@ -16,7 +16,7 @@ from .errors import MultistyleError
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # mypy has no type for a module that may be missing
 
 MARK = ".multistyle-part"  # in the name of every temporary file
 DAY = 86400.0  # s; without locks, a temporary file older than this is taken for stale
@@ -31,12 +31,11 @@ def atomic_write(path: str | Path, failure: type[MultistyleError] = MultistyleEr
     through; a file that is replaced hands its mode on. Raises `failure` for an `OSError` inside.
     """
     target = Path(os.path.realpath(path))
-    suffix = target.suffix if len(target.suffix) <= 16 else ""
-    temporary = handle = None
+    temporary = _name_beside(target)
+    handle: int | None = None
     try:
-        while handle is None:
-            temporary = target.with_name(f".{secrets.token_hex(4)}{MARK}{suffix}")
-            handle = _create(temporary)
+        while (handle := _create(temporary)) is None:
+            temporary = _name_beside(target)
         yield temporary
         with suppress(OSError):
             temporary.chmod(stat.S_IMODE(target.stat().st_mode))
@@ -51,6 +50,11 @@ def atomic_write(path: str | Path, failure: type[MultistyleError] = MultistyleEr
             temporary.unlink(missing_ok=True)
         if handle is not None:
             os.close(handle)
+
+
+def _name_beside(target: Path) -> Path:
+    suffix = target.suffix if len(target.suffix) <= 16 else ""
+    return target.with_name(f".{secrets.token_hex(4)}{MARK}{suffix}")
 
 
 def _create(path: Path) -> int | None:
@@ -198,6 +202,6 @@ def check_not_inputs(
             found = os.stat(path)
             target = Path(os.path.realpath(path))
             held = [source for folder, source in folders.items() if target.is_relative_to(folder)]
-            source = files.get((found.st_dev, found.st_ino), held[0] if held else None)
-            if source is not None:
-                raise failure(f"cannot write {path}: it is an input ({source}); choose another output")
+            replaced = files.get((found.st_dev, found.st_ino), held[0] if held else None)
+            if replaced is not None:
+                raise failure(f"cannot write {path}: it is an input ({replaced}); choose another output")

@@ -9,7 +9,7 @@ import errno
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import replace
@@ -62,7 +62,7 @@ class _Reading(NamedTuple):
 
 def paint_folder(
     stylizer: Stylizer, plan: FolderPlan, options: PaintOptions = PaintOptions(), seed: int | None = None
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Paint what is left of `plan` (from `plan_folder`); yields an `Outcome` for each picture as it is through.
 
     seed: paints each picture in its own random mix (see `draw_mix`) instead of the options' blend, and records painting
@@ -95,7 +95,7 @@ def _run(
     together: bool,
     options_for: Callable[[Job], PaintOptions],
     record: BlendRecord | None = None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     _make_folder(plan.target)
     remove_stale(plan.target, nested=True)
     limit = 1 if not together else CPU_BATCH if stylizer.device.type == "cpu" else GPU_BATCH
@@ -162,7 +162,7 @@ def _batches(readings: Iterable[_Reading], limit: int) -> Iterator[list[_Reading
         yield batch
 
 
-def _paint(stylizer: Stylizer, batch: list[_Reading], options: list[PaintOptions]) -> list[Tensor | Exception]:
+def _paint(stylizer: Stylizer, batch: list[_Reading], options: list[PaintOptions]) -> Sequence[Tensor | Exception]:
     """Paint pictures of one shape together, or one by one where that fails."""
     pictures = [reading.picture.result() for reading in batch]
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,8 +33,8 @@ class FolderPlan(NamedTuple):
     target: Path
     jobs: list[Job]
     done: int
-    unreadable: Sequence[str] = ()
-    passed_over: Counter[str] = Counter()
+    unreadable: Sequence[str]
+    passed_over: Mapping[str, int]
 
 
 class _Found(NamedTuple):
@@ -86,7 +86,7 @@ def painting_names(photos: Sequence[Path]) -> list[Path]:
     return names
 
 
-def describe_files(counts: Counter[str]) -> str:
+def describe_files(counts: Mapping[str, int]) -> str:
     """Numbers of files by suffix as text, the most frequent first: "3 .dng, 1 .jxl"."""
     listed = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(count for _, count in listed[KINDS:])

@@ -106,11 +106,14 @@ def frames(path: str | Path) -> int:
 @contextmanager
 def _reading(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
     """`source` as a seekable file; whatever is raised while it is read becomes an `ImageError` with its name."""
-    named = isinstance(source, (str, Path))
-    if named:
+    if isinstance(source, (str, Path)):
         check_input(source, ImageError)
-    with _failures_named(str(source if named else getattr(source, "name", "the picture"))), ExitStack() as opened:
-        if named:
+        name = str(source)
+    else:
+        name = str(getattr(source, "name", "the picture"))
+    with _failures_named(name), ExitStack() as opened:
+        file: BinaryIO
+        if isinstance(source, (str, Path)):
             file = opened.enter_context(Path(source).open("rb"))
         else:
             file = source if source.seekable() else io.BytesIO(source.read())
@@ -152,7 +155,8 @@ def resize_image(image: Tensor, size: int) -> Tensor:
     Raises `ImageError` where size is below 1.
     """
     check_size(size)
-    return interpolate(image, fitted_size(*image.shape[1:], size))
+    height, width = image.shape[1:]
+    return interpolate(image, fitted_size(height, width, size))
 
 
 def resize_picture(picture: Picture, size: int) -> Picture:
@@ -161,7 +165,8 @@ def resize_picture(picture: Picture, size: int) -> Picture:
     Raises `ImageError` where size is below 1.
     """
     check_size(size)
-    return _resized(picture, fitted_size(*picture.image.shape[1:], size))
+    height, width = picture.image.shape[1:]
+    return _resized(picture, fitted_size(height, width, size))
 
 
 def _resized(picture: Picture, shape: tuple[int, int]) -> Picture:
@@ -224,7 +229,7 @@ def write_picture(path: str | Path, picture: Picture, keep_metadata: bool = True
     path = Path(path)
     check_output(path)
     check_picture(picture)
-    image, alpha = (None if part is None else _bytes_of(part) for part in picture[:2])
+    image, alpha = _bytes_of(picture.image), None if picture.alpha is None else _bytes_of(picture.alpha)
     try:
         encoded = encode(path.suffix.lower(), image, alpha, picture.metadata if keep_metadata else None)
     except (OSError, ValueError) as error:

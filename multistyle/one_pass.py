@@ -14,7 +14,7 @@ from .device import choose_device, choose_precision, is_out_of_memory, keep_free
 from .errors import MultistyleError
 from .fast_network import FastNetwork
 from .image import check_image
-from .network import PHOTO, cut_from_grid, pad_to_grid, photo_share
+from .network import cut_from_grid, pad_to_grid, photo_share
 from .weights import Model
 
 
@@ -59,8 +59,8 @@ class OnePass:
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
         self.model = model
-        self.default = default or model.catalogue[PHOTO + 1].name
-        self.network = model.network.eval().to(self.device, memory_format=torch.channels_last)
+        self.default = default or model.painters[0]
+        self.network = model.network.eval().to(self.device).to(memory_format=torch.channels_last)
         self.fast = FastNetwork(self.network)
         self.compiled = compile
         if compile:
@@ -129,9 +129,10 @@ class OnePass:
     def _carried(self, carry: Carry | None) -> tuple[Tensor, Tensor] | tuple[()]:
         if carry is None:
             return ()
-        first = carry.statistics is None  # nothing to carry has the same shape, so that one compiled graph does both
-        before = torch.zeros(1, 2, sum(self.network.channels), device=self.device) if first else carry.statistics
-        return before, torch.tensor(1.0 if first else carry.share, device=self.device)
+        before, share = carry.statistics, carry.share
+        if before is None:  # zeros of the same shape, so that one compiled graph does both
+            before, share = torch.zeros(1, 2, sum(self.network.channels), device=self.device), 1.0
+        return before, torch.tensor(share, device=self.device)
 
     def _explain(self, error: Exception, height: int, width: int) -> Exception:
         if is_out_of_memory(error):

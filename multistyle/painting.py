@@ -62,15 +62,20 @@ class PaintOptions:
 
     def resolve(self, one_pass: OnePass) -> Tensor | Regions:
         """The blend of one picture as numbers: (S,), a field (S, h, w), or `Regions`. Raises `BlendError`."""
-        blend = one_pass.blend(self.blend, self.strength)
-        if blend.ndim == 2:
-            raise BlendError(f"one picture is painted in one blend, not in {len(blend)}")
+        blend = self.rest(one_pass)
         if not self.regions:
             return blend
         parts = [one_pass.blend(region.blend, self.strength) for region in self.regions]
         if any(part.ndim != 1 for part in (blend, *parts)):
             raise BlendError("regions take one blend each, and one for the rest; a field cannot be combined with them")
         return Regions([_as_bytes(region.mask) for region in self.regions], parts, blend)
+
+    def rest(self, one_pass: OnePass) -> Tensor:
+        """The blend of what is in no region: (S,), or a field (S, h, w). Raises `BlendError`."""
+        blend = one_pass.blend(self.blend, self.strength)
+        if blend.ndim == 2:
+            raise BlendError(f"one picture is painted in one blend, not in {len(blend)}")
+        return blend
 
     def depth(self, blend: Tensor | Regions, height: int, width: int) -> float | Depths:
         """How often a picture of height x width px is halved (see `strokes`), given what `resolve` returned."""
@@ -165,10 +170,10 @@ def paint_batch(one_pass: OnePass, images: Sequence[Tensor], options: Sequence[P
     Raises `MultistyleError` where the images do not fit in memory together.
     """
     photos = one_pass.send(torch.stack(list(images)))
-    depth = options[0].depth(photos, *photos.shape[2:])
-    blends = torch.stack([how.resolve(one_pass) for how in options])
-    painted = one_pass(as_float(photos), blends, partial(paint_scales, one_pass, depth=depth))
-    painted = list((painted * 255).round().byte().cpu())
+    depth = stroke_depth(stroke_number(options[0].stroke), *photos.shape[2:])
+    blends = torch.stack([how.rest(one_pass) for how in options])
+    batch = one_pass(as_float(photos), blends, partial(paint_scales, one_pass, depth=depth))
+    painted = list((batch * 255).round().byte().cpu())
     for one, image, how in zip(painted, images, options, strict=True):
         if how.keep_colors:
             _keep_colors_by_rows(one, image)

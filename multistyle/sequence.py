@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import GifImagePlugin, Image
@@ -147,7 +148,7 @@ def _check_alpha(alpha: Tensor, height: int, width: int) -> None:
 
 def _write_gif(path: Path, frames: Iterable[Tensor], alpha: Tensor | None) -> None:
     """Write frame by frame: Pillow's own `save` would hold all of them in memory."""
-    timing = {"duration": 1000 // FRAMES_PER_SECOND, "include_color_table": True}
+    timing: dict[str, Any] = {"duration": 1000 // FRAMES_PER_SECOND, "include_color_table": True}
     clear = None if alpha is None else Image.fromarray((alpha[0] < 0.5).byte().mul(255).cpu().numpy())
     colours = 256 if clear is None else TRANSPARENT
     with path.open("wb") as file:

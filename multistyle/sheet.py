@@ -50,6 +50,7 @@ def corner_sheet(stylizer: Stylizer, corners: Tensor) -> Sheet:
     Raises `MultistyleError` for another number of corners.
     """
     last, steps = STEPS - 1, torch.linspace(0, 1, STEPS).tolist()
+    rows: list[list[tuple[float, ...]]]
     if len(corners) == 2:
         rows = [[(1 - x, x) for x in steps]]
     elif len(corners) == 3:
@@ -68,7 +69,10 @@ def corner_sheet(stylizer: Stylizer, corners: Tensor) -> Sheet:
 def paint_sheet(
     stylizer: Stylizer, picture: Picture, sheet: Sheet, options: PaintOptions = PaintOptions()
 ) -> Iterator[Tensor]:
-    """Paint a picture for each cell, row by row, otherwise by `options`; yields (3, H, W). Raises as `Stylizer.paint_picture`."""
+    """Paint a picture for each cell, row by row, otherwise by `options`; yields (3, H, W).
+
+    Raises as `Stylizer.paint_picture`.
+    """
     check_picture(picture)
     cells = (replace(options, blend=cell.blend) for row in sheet for cell in row)
     return (stylizer.paint_picture(picture, how).picture.image for how in cells)

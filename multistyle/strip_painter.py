@@ -15,7 +15,8 @@ at its edges would reach.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -94,8 +95,8 @@ class StripPainter:
             yield
         self.statistics.append((mean.float(), (spread / count).float()))
 
-    def quarter_features(self) -> Iterator[Tensor | None]:
-        """The features after the residual blocks; yields None after each strip of work, and last the features."""
+    def quarter_features(self) -> Generator[None, None, Tensor]:
+        """The features after the residual blocks, returned in the end; yields after each strip of work."""
         shape = (1, self.network.config.widths[2], self.quarter_rows, len(self.columns) // STRIDE)
         dtype = torch.float32 if math.prod(shape) <= FULL_PRECISION else torch.float16
         features = torch.empty(shape, dtype=dtype, device=self.device)
@@ -105,19 +106,19 @@ class StripPainter:
             features[:, :, start:stop] = x / self.unit(2)
             return x
 
-        yield from self.measure(lambda start, stop: self.down(start, stop, 0))
-        yield from self.measure(lambda start, stop: self.down(start, stop, 1))
+        yield from self.measure(partial(self.down, depth=0))
+        yield from self.measure(partial(self.down, depth=1))
         yield from self.measure(first)
         self._apply(features, None, 2)
         inner = torch.empty_like(features) if len(self.network.blocks) else features
         for layer in range(3, 3 + len(self.network.blocks), 2):
-            yield from self.measure(lambda start, stop: self._block(features, inner, start, stop, layer))
+            yield from self.measure(partial(self._block, features, inner, layer))
             self._apply(inner, None, layer)
             yield from self.measure(self._in_place(inner, layer + 1))
             self._apply(features, inner, layer + 1)
-        yield features
+        return features
 
-    def _block(self, source: Tensor, target: Tensor, start: int, stop: int, layer: int) -> Tensor:
+    def _block(self, source: Tensor, target: Tensor, layer: int, start: int, stop: int) -> Tensor:
         first, last = self.around(start, stop)
         x = self.layers[layer](source[:, :, first:last].float())[:, :, start - first : stop - first]
         target[:, :, start:stop] = x / self.unit(layer)
@@ -165,10 +166,11 @@ class StripPainter:
     def paint_whole_network(self, output: Tensor) -> Iterator[None]:
         """As `paint`, each strip through all layers at once, with as many rows around it as the network can see."""
         reach = _reach(self.network)
-        frozen = iter(())
+        frozen = iter(self.statistics)
 
         def norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-            return modulate(x, *next(frozen), scale, shift)
+            mean, variance = next(frozen)
+            return modulate(x, mean, variance, scale, shift)
 
         for start, stop in self.strips:
             first, last = self.around(start, stop, reach)
@@ -188,12 +190,9 @@ class StripPainter:
 
     def exact(self, output: Tensor) -> Iterator[None]:
         """Statistics, then painting; yields after each strip of each pass, `exact_steps` times in all."""
-        features = None
-        for features in self.quarter_features():
-            if features is None:
-                yield
+        features = yield from self.quarter_features()
         for depth in range(3):
-            yield from self.measure(lambda start, stop: self.up(features, start, stop, depth))
+            yield from self.measure(partial(self.up, features, depth=depth))
         yield from self.paint(features, output)
 
     @property

@@ -121,16 +121,17 @@ class FinerSource:
 
     def reduced(self, height: int, width: int) -> PhotoSource:
         """What this level paints, at another size."""
-        small = [
-            F.interpolate(x[None], (height, width), mode="bilinear", antialias=True) for x in (self.below, self.picture)
-        ]
+        start, photo = (
+            as_float(F.interpolate(x[None], (height, width), mode="bilinear", antialias=True))
+            for x in (self.below, self.picture)
+        )
         blend = self.blend.fitted(height, width) if isinstance(self.blend, Regions) else self.blend
         depth = self.depth
         if isinstance(depth, Depths):
             depth = Depths(depth.regions.fitted(height, width), depth.values)
         finer = replace(self, blend=blend, depth=depth)
         everywhere = torch.arange(height), torch.arange(width)
-        image = level_source(*(as_float(x) for x in small), finer._shares(*everywhere)[0])
+        image = level_source(start, photo, finer._shares(*everywhere)[0])
         return PhotoSource(image[0], finer.field(*everywhere)[0], keeps_photo=False)
 
     def fuse(self, painted: Tensor) -> None:

@@ -50,6 +50,11 @@ class Stylizer:
         return self.one_pass.names
 
     @property
+    def painters(self) -> list[str]:
+        """The names of all styles but photo, in the same order."""
+        return self.one_pass.model.painters
+
+    @property
     def device(self) -> torch.device:
         return self.one_pass.device
 
@@ -127,9 +132,9 @@ def load_stylizer(
     """
     choose_precision(precision, choose_device(device))  # what is not there should be said before a file is read
     model = load_weights(weights)
-    painters = len(model.catalogue)
+    painters = len(model.painters)
     model = import_files(model, style_files)
-    return Stylizer(model, device, precision, compile, model.catalogue[painters].name if style_files else None)
+    return Stylizer(model, device, precision, compile, model.painters[painters] if style_files else None)
 
 
 def paint_file(

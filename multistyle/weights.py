@@ -68,6 +68,11 @@ class Model:
                 f"{len(self.catalogue)} styles in the catalogue do not fit the network's {len(self.network.table)} rows"
             )
 
+    @property
+    def painters(self) -> list[str]:
+        """The names of all styles but photo, in the order of the catalogue."""
+        return [style.name for style in self.catalogue[PHOTO + 1 :]]
+
 
 def check_catalogue(catalogue: list[Style]) -> None:
     """Raise `WeightsError` unless a catalogue is photo and at least one painter, and names no style twice."""

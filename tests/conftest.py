@@ -6,6 +6,7 @@ Every test starts from the same seed.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -147,10 +148,15 @@ def invoke() -> Callable[..., Any]:
 
 @pytest.fixture
 def program() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """A function that runs tests/programs/NAME.py in another process, which imports from this checkout."""
+    """A function that runs tests/programs/NAME.py in another process, which imports from this checkout.
 
-    def run(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    redirection: of the program's streams, as bash has it.
+    """
+
+    def run(name: str, *arguments: object, redirection: str = "") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(PROGRAMS / f"{name}.py"), *map(str, arguments)]
+        if redirection:
+            command = ["bash", "-c", f"set -o pipefail; {shlex.join(command)} {redirection}"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 

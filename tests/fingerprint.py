@@ -46,7 +46,6 @@ if __name__ == "__main__":
     from train.data import read_paintings
 
     model = load_weights()
-    names = [style.name for style in model.catalogue[1:]]
-    _, paintings = read_paintings(Path(sys.argv[1]), names, model.training["config"]["style_size"])
-    rounded = {name: [float(f"{v:.3g}") for v in fingerprint(p).tolist()] for name, p in zip(names, paintings)}
+    _, paintings = read_paintings(Path(sys.argv[1]), model.painters, model.training["config"]["style_size"])
+    rounded = {name: [float(f"{v:.3g}") for v in fingerprint(p).tolist()] for name, p in zip(model.painters, paintings)}
     tell(json.dumps(rounded, indent=None).replace("], ", "],\n"))

@@ -1,8 +1,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -232,14 +230,8 @@ def test_styles_lists_the_catalogue(run):
     assert listed[1] == {"name": "starry", "artist": "Vincent van Gogh", "title": "The Starry Night", "year": "1889"}
 
 
-def test_python_dash_m_is_the_same_command_and_help_does_not_wait_for_torch():
-    code = (
-        "import sys, runpy; sys.argv = ['multistyle', '--help']\n"
-        "try: runpy.run_module('multistyle', run_name='__main__')\n"
-        "except SystemExit as e: assert not e.code\n"
-        "assert 'torch' not in sys.modules"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+def test_python_dash_m_is_the_same_command_and_help_does_not_wait_for_torch(program):
+    done = program("help_without_torch")
     assert done.returncode == 0, done.stderr
     assert "stylize" in done.stdout and "styles" in done.stdout
 

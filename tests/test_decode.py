@@ -3,7 +3,6 @@
 import io
 import struct
 import subprocess
-import sys
 import tempfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -244,7 +243,7 @@ def test_raw_exif_of_imagemagick_turns_the_picture():
 # Formats
 
 
-def test_a_name_does_not_say_what_a_file_is(tmp_path):
+def test_a_name_does_not_say_what_a_file_is(program, tmp_path):
     picture = Image.new("RGB", (64, 48), (200, 20, 30))
     stream = io.BytesIO()
     pillow_heif.from_pillow(picture).save(stream, quality=95)
@@ -252,9 +251,7 @@ def test_a_name_does_not_say_what_a_file_is(tmp_path):
     (tmp_path / "jpeg.heic").write_bytes(encoded(picture, "JPEG"))
     (tmp_path / "avif.png").write_bytes(encoded(picture, "AVIF"))
     (tmp_path / "png").write_bytes(encoded(picture, "PNG"))
-    code = "import sys; from multistyle.image import read_image as read; print(tuple(read(sys.argv[1]).shape))"
-    command = [sys.executable, "-c", code, tmp_path / "heic.jpg"]  # in a process in which no plug-in is registered
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "(3, 48, 64)"
+    assert program("read_shape", tmp_path / "heic.jpg").stdout.strip() == "(3, 48, 64)"
     for path in tmp_path.iterdir():
         assert abs(levels(path.read_bytes()) - [200, 20, 30]).max() <= 6
 

@@ -2,9 +2,8 @@
 
 import fcntl
 import os
+import signal
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,9 +21,9 @@ def test_a_file_appears_when_it_is_complete(tmp_path):
 
 def test_nothing_is_left_when_writing_fails(tmp_path):
     (tmp_path / "a").write_text("old")
-    with pytest.raises(ImageError, match="cannot write .*a: No space left on device"):
-        with atomic_write(tmp_path / "a", ImageError):
-            raise OSError(28, "No space left on device")
+    full = "No space left on device"
+    with pytest.raises(ImageError, match=f"cannot write .*a: {full}"), atomic_write(tmp_path / "a", ImageError):
+        raise OSError(28, full)
     with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "a"):
         raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["a"] and (tmp_path / "a").read_text() == "old"
@@ -58,12 +57,10 @@ def test_the_mode_stays_and_a_link_is_written_through(tmp_path):
     assert link.is_symlink() and target.read_text() == "new" and stat.S_IMODE(target.stat().st_mode) == 0o640
 
 
-def test_stale_files_are_removed_and_others_left(tmp_path):
-    killed = "import os, signal, sys; from multistyle.files import atomic_write\n"
-    killed += "with atomic_write(sys.argv[1]) as part: os.kill(os.getpid(), signal.SIGKILL)"
+def test_stale_files_are_removed_and_others_left(program, tmp_path):
     (tmp_path / "inner").mkdir()
     for folder in (tmp_path, tmp_path / "inner"):
-        subprocess.run([sys.executable, "-c", killed, str(folder / "a.png")])
+        assert program("killed_write", folder / "a.png").returncode == -signal.SIGKILL
         assert len(list(folder.glob(f".*{MARK}.png"))) == 1
     (tmp_path / ".someone.part.png").write_text("not ours")
     with atomic_write(tmp_path / "b.png") as running:
@@ -73,14 +70,13 @@ def test_stale_files_are_removed_and_others_left(tmp_path):
     remove_stale(tmp_path / "none")
 
 
-def test_another_program_leaves_parts_that_are_written(tmp_path):
-    sweep = "import sys; from multistyle.files import remove_stale; remove_stale(sys.argv[1], nested=True)"
+def test_another_program_leaves_parts_that_are_written(program, tmp_path):
     (tmp_path / "inner").mkdir()
     stale = tmp_path / "inner" / f".stale{MARK}.png"
     stale.touch()
     with atomic_write(tmp_path / "inner" / "a.png") as temporary:
         temporary.write_text("whole")
-        subprocess.run([sys.executable, "-c", sweep, str(tmp_path)], check=True)
+        assert program("remove_stale", tmp_path).returncode == 0
         assert temporary.exists() and not stale.exists()
     assert (tmp_path / "inner" / "a.png").read_text() == "whole"
 

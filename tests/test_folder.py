@@ -116,7 +116,7 @@ def test_pictures_of_one_size_are_painted_together_and_large_ones_alone(stylizer
     monkeypatch.setattr(folder_module, "BATCH_PIXELS", 20 * 20)
     paint(stylizer, tmp_path / "in", tmp_path / "out", seed=1)
     assert batches == [4, 2, 1, 2, 1, 1, 1]
-    for index, side in enumerate(sides):
+    for index in range(len(sides)):
         painted = stylizer(read_image(tmp_path / "in" / f"{index:02}.png"), rows(tmp_path / "out")[f"{index:02}.png"])
         assert (read_image(tmp_path / "out" / f"{index:02}.png") - painted).abs().max() <= 0.6 / 255
 

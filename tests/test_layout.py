@@ -118,4 +118,4 @@ def test_every_public_name_is_there():
     for name in multistyle.__all__:
         assert callable(getattr(multistyle, name)) and getattr(multistyle, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'stylise'"):
-        multistyle.stylise
+        assert multistyle.stylise

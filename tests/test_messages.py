@@ -27,11 +27,8 @@ def test_what_the_encoding_lacks_is_escaped(monkeypatch):
 
 
 @pytest.mark.parametrize("redirection, code", [(">&-", 0), (">/dev/full", 1), ("| true", 0)])
-def test_a_stream_that_takes_nothing_ends_nothing(redirection, code):
-    program = "import time, sys; from multistyle.messages import tell; time.sleep(0.2)\n"
-    program += "arrived = [tell('x' * 100000) for _ in range(3)]; sys.exit(not arrived[0])"
-    line = f'set -o pipefail; {sys.executable} -c "$0" {redirection}'
-    done = subprocess.run(["bash", "-c", line, program], capture_output=True, text=True)
+def test_a_stream_that_takes_nothing_ends_nothing(program, redirection, code):
+    done = program("tell_much", redirection=redirection)
     assert (done.returncode, done.stderr) == (code, "")
 
 
@@ -57,16 +54,8 @@ def test_help_ends_with_the_right_exit_code(redirection, code):
     assert (done.returncode, done.stderr) == (code, "")
 
 
-def test_what_is_printed_on_a_closed_stream_reaches_no_file(tmp_path):
-    program = (
-        "import os, sys, typer; from multistyle.cli.running import run; app = typer.Typer()\n"
-        "def write(path: str):\n"
-        "    with open(path, 'w') as file:\n"
-        "        os.write(1, b'noise'); os.write(2, b'noise'); file.write('text')\n"
-        "app.command()(write); run(app)"
-    )
-    line = f'{sys.executable} -c "$0" "$1" <&- >&- 2>&-'
-    assert subprocess.run(["bash", "-c", line, program, str(tmp_path / "a")], cwd=ROOT).returncode == 0
+def test_what_is_printed_on_a_closed_stream_reaches_no_file(program, tmp_path):
+    assert program("write_file", tmp_path / "a", redirection="<&- >&- 2>&-").returncode == 0
     assert (tmp_path / "a").read_text() == "text"
 
 

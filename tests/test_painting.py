@@ -131,8 +131,17 @@ def test_pictures_of_any_kind_come_back_as_that_kind(stylizer):
 
 @pytest.mark.parametrize(
     "picture",
-    ["photo.jpg", np.zeros((4, 4)), np.zeros((4, 4, 2)), np.full((4, 4, 3), 255.0), np.zeros((4, 4, 3), int)]
-    + [torch.rand(2, 3, 4, 4), torch.full((3, 4, 4), float("nan")), torch.rand(1, 4, 4), np.full((4, 4, 4), np.nan)],
+    [
+        "photo.jpg",
+        np.zeros((4, 4)),
+        np.zeros((4, 4, 2)),
+        np.full((4, 4, 3), 255.0),
+        np.zeros((4, 4, 3), int),
+        np.full((4, 4, 4), np.nan),
+        torch.rand(1, 4, 4),
+        torch.rand(2, 3, 4, 4),
+        torch.full((3, 4, 4), float("nan")),
+    ],
 )
 def test_what_is_no_picture_is_refused(stylizer, picture):
     with pytest.raises(ImageError):

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 from comparing import relative_distance
+from conftest import PROGRAMS
 from training import CONFIG, ROOT, command, make_trainer, run
 
 import train.losses.regularizers
@@ -16,29 +17,6 @@ from multistyle.errors import DeviceError, MultistyleError
 from multistyle.weights import load_weights
 from train.losses.step_loss import StepLoss
 from train.parallel import Team, choose_share
-
-EVERY_STEP = """
-import runpy
-import train.progress
-
-train.progress.SECONDS = 0.0
-runpy.run_module("train", run_name="__main__")
-"""
-FAILING = """
-import os, runpy
-from multistyle.errors import MultistyleError
-from train.trainer import Trainer
-
-whole = Trainer.step
-
-def step(self, photos):
-    if self.done == 2 and os.environ["RANK"] == "1":
-        raise MultistyleError("this one has failed")
-    return whole(self, photos)
-
-Trainer.step = step
-runpy.run_module("train", run_name="__main__")
-"""
 
 
 def torchrun(arguments: list[str]) -> subprocess.CompletedProcess:
@@ -61,8 +39,7 @@ def test_two_processes_take_the_steps_of_one(material, monkeypatch, capfd):
     words = command(material, CONFIG.steps, batch=6)
     with (material / "c.toml").open("a") as recipe:
         recipe.write(f"accumulate = 3\nlearning_rate = {rate}")
-    (material / "every_step.py").write_text(EVERY_STEP)
-    done = torchrun([str(material / "every_step.py"), *words[words.index("fit") :], "--workers", "1"])
+    done = torchrun([str(PROGRAMS / "every_step.py"), *words[words.index("fit") :], "--workers", "1"])
     assert done.returncode == 0 and done.stderr.count("painters: 2; photos: 3") == 1, done.stderr
     found, expected = losses_of(done.stderr), losses_of(capfd.readouterr().err)
     assert len(found) == 6 and found[0] != found[5]
@@ -76,9 +53,8 @@ def test_two_processes_take_the_steps_of_one(material, monkeypatch, capfd):
 
 
 def test_a_failed_process_ends_the_run_with_its_message(material):
-    (material / "failing.py").write_text(FAILING)
     words = command(material, 100_000)
-    done = torchrun([str(material / "failing.py"), *words[words.index("fit") :]])
+    done = torchrun([str(PROGRAMS / "failing_process.py"), *words[words.index("fit") :]])
     assert done.returncode != 0 and done.stderr.count("error: this one has failed") == 1, done.stderr
     assert "[rank0]: Traceback" not in done.stderr, "the others end in a line too, or are ended"
 

@@ -27,17 +27,18 @@ def targets() -> dict[str, list[float]]:
 
 def separation(stylizer: Stylizer, photo: torch.Tensor, targets: dict[str, list[float]]) -> float:
     """The share of painters whose paintings of two sizes of the photo are nearest to their own fingerprint."""
-    names = stylizer.names[1:]
+    names = stylizer.painters
     prints = [fingerprint(stylizer(resize_image(photo, size), name)) for size in (192, 256) for name in names]
     found = nearest(torch.stack(prints), torch.tensor([targets[name] for name in names]))
     return float((found == torch.arange(len(names)).repeat(2)).float().mean())
 
 
 def test_the_shipped_catalogue_has_its_painters_and_their_facts(targets):
-    catalogue = load_weights().catalogue
-    names = [style.name for style in catalogue]
-    assert names[0] == "photo" and len(names) >= 13 and set(names) > REQUIRED and set(targets) == set(names[1:])
-    assert all(style.artist and style.title and style.year for style in catalogue[1:])
+    model = load_weights()
+    photo, *painters = model.catalogue
+    assert photo.name == "photo" and len(painters) >= 12 and set(model.painters) > REQUIRED
+    assert set(targets) == set(model.painters)
+    assert all(style.artist and style.title and style.year for style in painters)
     assert default_weights().stat().st_size < 7_000_000
 
 

@@ -1,4 +1,5 @@
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -71,7 +72,7 @@ def test_a_pan_by_whole_pixels_does_not_change_the_strokes(stylizer, scene):
         "each": [stylizer(view) for view in views],
         "steady": [steady(view, time=index * STEP) for index, view in enumerate(views)],
     }.items():
-        pairs = zip(painted, painted[1:])
+        pairs = pairwise(painted)
         changes[name] = max(float((a[:, :, 3:][inside] - b[:, :, :-3][inside]).abs().mean()) for a, b in pairs)
     assert changes["steady"] < changes["each"] / 2
 

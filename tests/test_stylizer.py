@@ -6,6 +6,10 @@ from multistyle.errors import BlendError, DeviceError, ImageError, MultistyleErr
 from multistyle.stylizer import Stylizer, load_stylizer
 
 
+def test_painters_are_all_styles_but_photo(stylizer, model):
+    assert stylizer.painters == model.painters == ["starry", "scream", "wave"]
+
+
 def test_every_way_to_say_a_blend_paints_the_same(stylizer):
     photo = torch.rand(3, 14, 18)
     painted = stylizer(photo, "starry=7,scream=3")

@@ -141,10 +141,10 @@ def measured_median(
 ) -> float:
     """The median style loss, on `judges` (N, 3, H, W), of the painters whose paintings are in `folder`."""
     there = {file.stem for file in pictures_in(folder)}
-    rows = [row for row, style in enumerate(model.catalogue) if row != PHOTO and style.name in there]
-    if not rows:
+    names = [name for name in model.painters if name in there]
+    if not names:
         raise DataError(f"no painting in {folder} is named after a style of the weight file")
-    names = [model.catalogue[row].name for row in rows]
+    rows = [PHOTO + 1 + model.painters.index(name) for name in names]
     _, works = read_paintings(folder, names, config.style_size)
     objective = Objective(config, loss_network, [work.to(judges.device) for work in works])
     chosen = torch.eye(len(model.catalogue), device=judges.device)[[PHOTO, *rows]]

@@ -163,8 +163,7 @@ class Trainer:
         """The content and style loss of each painter, by name, on the central squares of a few photos."""
         some = [photos[index] for index in evenly_spaced(len(photos), min(CROPS, len(photos)))]
         squares = centre_squares(some, self.config.crop).to(self.device, memory_format=self.format)
-        names = [style.name for style in self.model.catalogue[PHOTO + 1 :]]
-        return painter_losses(self.model.network, self.objective, squares, names)
+        return painter_losses(self.model.network, self.objective, squares, self.model.painters)
 
 
 def draw_odds(styles: Sequence[Style], favoured: Sequence[str]) -> Tensor:

@@ -28,7 +28,6 @@ from train.losses.terms import Grams
 
 from .command import progress
 from .metrics import border_score, grid_score, layer_normalised, monotonic_steps, nearest_target, shares
-from .painters import painters
 
 SIZE = 256  # px, side of the photos
 CALIBRATION_PHOTOS, CALIBRATION_PAIRS, TRIPLES = 2, 12, 12  # few: each pair takes eleven paintings of each photo
@@ -46,7 +45,7 @@ class Bench:
 
     def __init__(self, stylizer: Stylizer, objective: Objective, photos: Tensor) -> None:
         self.stylizer, self.objective, self.photos = stylizer, objective, photos
-        self.painters = painters(stylizer)
+        self.painters = stylizer.painters
 
     def losses(self) -> dict[str, Any]:
         """The mean content and style loss, of all painters and of each."""

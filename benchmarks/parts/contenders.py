@@ -19,7 +19,7 @@ from multistyle.stylizer import Stylizer
 from multistyle.weights import load_weights
 
 from .machine import seconds
-from .painters import equal_mix, painters
+from .painters import equal_mix
 from .peers import johnson, random_model, with_rows
 
 PEER = "johnson"
@@ -112,7 +112,7 @@ def blends(stylizer: Stylizer, device: torch.device, size: int) -> list[Contende
     """Blends of one style, two and all; and a blend of two from tables of 32 and of 1,024 rows."""
     photo = pictures(size, 1, device)
     group = []
-    for title, styles in (("1 style", 1), ("2 styles", 2), ("all styles", len(painters(stylizer)))):
+    for title, styles in (("1 style", 1), ("2 styles", 2), ("all styles", len(stylizer.painters))):
         blend = equal_mix(stylizer, styles)
         group.append(Contender(title, partial(stylizer, photo, blend)))
     for rows in (32, 1024):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from multistyle.messages import say
-from multistyle.network import PHOTO, NetworkConfig
+from multistyle.network import NetworkConfig
 from multistyle.weights import Style
 from train.add_style import EVERY, SOLVE_PHOTOS, RowTrainer, learn, nearest_mix
 from train.config import TrainConfig
@@ -91,13 +91,12 @@ class Study:
         return trainer.curve()
 
     def _fit(self, trainer: Trainer, title: str) -> None:
-        say(f"{title}, {len(trainer.model.catalogue) - 1} painters")
+        say(f"{title}, {len(trainer.model.painters)} painters")
         train_network(trainer, self.lessons, self.folder / f"{title}.safetensors", {})
 
     def losses(self, trainer: Trainer) -> dict[str, dict[str, float]]:
         """The content and style loss of each painter of a network, on the judges."""
-        names = [style.name for style in trainer.model.catalogue[PHOTO + 1 :]]
-        return painter_losses(trainer.model.network, trainer.objective, self.judges, names)
+        return painter_losses(trainer.model.network, trainer.objective, self.judges, trainer.model.painters)
 
     def added(self, shared: Trainer, painting: Tensor) -> Curve:
         """The loss of a new row of the shared network, by steps."""

@@ -13,7 +13,7 @@ from .options import LookOptions, ModelOptions, StripOptions, command, prepare
 from .running import FAILURE, INTERRUPTED, USAGE, failing_with, progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from ..folder import Outcome
     from ..folder_plan import FolderPlan
@@ -56,7 +56,7 @@ def folder(
         raise typer.Exit(FAILURE)
 
 
-def paint_all(plan: FolderPlan, outcomes: Iterator[Outcome]) -> list[str]:
+def paint_all(plan: FolderPlan, outcomes: Generator[Outcome, None, None]) -> list[str]:
     """Paint with progress, and return a line for each picture that failed; Ctrl-C or a full disk ends the command."""
     failures = []
     try:

@@ -80,7 +80,7 @@ class StripOptions:
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """`function` with the options of a group for every parameter that is one of the dataclasses above."""
     hints = get_type_hints(function, include_extras=True)
-    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    groups = {name: kind for name, kind in hints.items() if isinstance(kind, type) and is_dataclass(kind)}
     taken, shared = [], []
     for name, parameter in inspect.signature(function).parameters.items():
         if name not in groups:
@@ -101,7 +101,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.Signature([*taken, *shared])
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-    del run.__wrapped__  # type: ignore[attr-defined]
+    del run.__wrapped__
     return run
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from torch import Tensor
 
-UsageError = typer.BadParameter.__base__  # typer does not export it
+# The base of typer's usage errors, which it does not export; it has what is used of its subclass.
+UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 USAGE, FAILURE, INTERRUPTED = (
     2,
     1,

@@ -31,5 +31,5 @@ def styles(
             f"{style.name:{name_width}}  {style.artist:{artist_width}}  {work}".rstrip()
             for style, work in zip(catalogue, works, strict=True)
         ]
-    if not all([tell(line) for line in lines]):
+    if not all(list(map(tell, lines))):
         raise typer.Exit(FAILURE)

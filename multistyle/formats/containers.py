@@ -13,9 +13,9 @@ import re
 from bisect import bisect_right
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from PIL import ImageFile
+from PIL import Image, ImageFile, TiffImagePlugin
 
 from ..errors import ImageError
 from .jpeg_segments import read_jpeg_segments
@@ -67,9 +67,14 @@ class Container:
     """
 
     kind: str
-    opened: ImageFile.ImageFile
+    opened: Image.Image
     pixels: BinaryIO
     info: dict = field(default_factory=dict)
+
+    @property
+    def tiff(self) -> TiffImagePlugin.TiffImageFile | None:
+        """The picture as Pillow's TIFF, with its tags; None for another format."""
+        return self.opened if self.kind == "TIFF" and isinstance(self.opened, TiffImagePlugin.TiffImageFile) else None
 
 
 def open_container(source: BinaryIO) -> Container:
@@ -161,17 +166,18 @@ class _Spliced(io.RawIOBase):
         self.at = max(0, base + offset)
         return self.at
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:  # a writable buffer, which Python 3.11 has no type for
+        target = memoryview(buffer).cast("B")
         if self.at >= self.starts[-1]:
             return 0
         index = bisect_right(self.starts, self.at) - 1
         part, inside = self.parts[index], self.at - self.starts[index]
-        count = min(len(buffer), self.starts[index + 1] - self.at)
+        count = min(len(target), self.starts[index + 1] - self.at)
         if isinstance(part, tuple):
             self.source.seek(part[0] + inside)
             data = self.source.read(count)
         else:
             data = part[inside : inside + count]
-        buffer[: len(data)] = data
+        target[: len(data)] = data
         self.at += len(data)
         return len(data)

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import GifImagePlugin, Image
 from torch import Tensor
 
 from ..device import free_memory
@@ -56,14 +56,14 @@ def decode(source: BinaryIO, dtype: torch.dtype, size: int | None) -> Decoded:
     height, width = upright_size(container, orientation)
     _draft(container.opened, size)
     check_memory(*container.opened.size[::-1], reduced=size is not None and size < max(height, width))
-    extents = container.opened.tile[0][1] if container.kind == "GIF" and container.opened.tile else None
+    extents = _extents(container.opened)
     opened = _load(container, size)
     if size is not None and math.prod(opened.size) > LARGE:
         dtype = torch.uint8
-    picture, alpha = split_alpha(container, opened, extents)
-    del opened
-    container.opened = None
-    image, alpha = _to_tensors(picture, alpha, orientation, container.info, dtype)
+    picture, transparency = split_alpha(container, opened, extents)
+    info = container.info
+    del opened, container  # whose pixels take memory
+    image, alpha = _to_tensors(picture, transparency, orientation, info, dtype)
     return Decoded(image, alpha, metadata, (height, width))
 
 
@@ -76,9 +76,15 @@ def decode_pil(picture: Image.Image) -> Decoded:
     orientation = 1
     with suppress(Exception):
         orientation = picture.getexif().get(ORIENTATION, 1)
-    plain, alpha = split_alpha(container, picture, None)
-    image, alpha = _to_tensors(plain, alpha, orientation, container.info, torch.float32)
-    return Decoded(image, alpha, metadata, tuple(image.shape[1:]))
+    plain, transparency = split_alpha(container, picture, None)
+    image, alpha = _to_tensors(plain, transparency, orientation, container.info, torch.float32)
+    height, width = image.shape[1:]
+    return Decoded(image, alpha, metadata, (height, width))
+
+
+def _extents(opened: Image.Image) -> tuple[int, int, int, int] | None:
+    """Where a GIF's frame, not yet decoded, lies in the picture: left, top, right, bottom; None for another format."""
+    return opened.tile[0][1] if isinstance(opened, GifImagePlugin.GifImageFile) and opened.tile else None
 
 
 def _to_tensors(
@@ -99,8 +105,8 @@ def _to_tensors(
 def upright_size(container: Container, orientation: int) -> tuple[int, int]:
     """Height and width in px, upright, of the picture in `container`, which is not decoded yet."""
     width, height = container.opened.size
-    if container.kind == "TIFF":  # versions of Pillow differ in whether the size is of before or after turning
-        tags = container.opened.tag_v2
+    if container.tiff is not None:  # versions of Pillow differ in whether the size is of before or after turning
+        tags = container.tiff.tag_v2
         width, height, orientation = tags[256], tags[257], tags.get(274, 1)
     return (width, height) if orientation in (5, 6, 7, 8) else (height, width)
 
@@ -109,7 +115,7 @@ def frame_count(container: Container) -> int:
     """How many pictures an animation has; 1 for any other file."""
     if container.kind == "PNG":
         return max(1, container.info.get("frames", 1))
-    return max(1, container.opened.n_frames) if container.kind in ("GIF", "WEBP", "AVIF") else 1
+    return max(1, getattr(container.opened, "n_frames", 1)) if container.kind in ("GIF", "WEBP", "AVIF") else 1
 
 
 def check_memory(height: int, width: int, reduced: bool = False) -> None:
@@ -132,8 +138,8 @@ def check_memory(height: int, width: int, reduced: bool = False) -> None:
 def _draft(opened: Image.Image, size: int | None) -> None:
     """Have a JPEG decoded at a half, a quarter or an eighth, where that leaves twice the `size` wanted."""
     if size is not None and opened.format == "JPEG" and size < max(opened.size):
-        scale = 2 * size / max(opened.size)
-        opened.draft(None, tuple(math.ceil(side * scale) for side in opened.size))
+        scale, (width, height) = 2 * size / max(opened.size), opened.size
+        opened.draft(None, (math.ceil(width * scale), math.ceil(height * scale)))
 
 
 def _load(container: Container, size: int | None) -> Image.Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,9 @@ FORMATS = {  # by suffix: the formats written here
     ".ppm": "PPM",
 }
 WITH_ALPHA = {"PNG", "WEBP", "TIFF", "AVIF"}
-SAVE_OPTIONS = {  # nearly lossless: strokes are high frequencies, and chroma subsampling smears them
+SAVE_OPTIONS: dict[
+    str, dict[str, Any]
+] = {  # nearly lossless: strokes are high frequencies, and chroma subsampling smears them
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95},
     "AVIF": {"quality": 90, "subsampling": "4:4:4"},
@@ -78,10 +81,10 @@ def lay_bytes_on_white(image: Tensor, alpha: Tensor) -> Tensor:
     return laid
 
 
-def _metadata_options(format: str, metadata: Metadata, height: int, width: int) -> dict:
+def _metadata_options(format: str, metadata: Metadata, height: int, width: int) -> dict[str, Any]:
     """What Pillow's `save` takes to write `metadata` in `format`."""
     texts = dict(metadata.texts)
-    dpi = {"dpi": metadata.dpi} if metadata.dpi else {}
+    dpi: dict[str, Any] = {"dpi": metadata.dpi} if metadata.dpi else {}
     exif = fitted_exif(metadata.exif, height, width) if metadata.exif else None
     if format == "PNG":
         chunks = PngImagePlugin.PngInfo()
@@ -97,7 +100,7 @@ def _metadata_options(format: str, metadata: Metadata, height: int, width: int) 
         exif = exif if exif and len(exif) <= SEGMENT else None
         xmp = metadata.xmp if metadata.xmp and len(metadata.xmp) <= SEGMENT else None
         comment = texts.get("Comment", "").encode()[:SEGMENT]
-        dpi = {"dpi": tuple(round(value) for value in metadata.dpi)} if dpi else {}
+        dpi = {"dpi": tuple(round(value) for value in metadata.dpi)} if metadata.dpi else {}
         dpi |= {"comment": comment} if comment else {}
     elif format in ("WEBP", "AVIF"):
         dpi, xmp = {}, metadata.xmp

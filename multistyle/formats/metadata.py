@@ -7,8 +7,9 @@ import re
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from .containers import Container
 
@@ -45,12 +46,12 @@ def read_metadata(container: Container) -> tuple[Metadata | None, int]:
         texts = _iptc_texts(info["photoshop"]) | texts
     if container.kind == "GIF" and isinstance(info.get("comment"), bytes):
         texts["Comment"] = info["comment"].decode("utf-8", "replace")
-    if container.kind == "TIFF":
+    if container.tiff is not None:
         exif = None
         with suppress(Exception):
-            exif = _exif_of_tiff(container.opened)
+            exif = _exif_of_tiff(container.tiff)
         with suppress(Exception):
-            xmp = container.opened.tag_v2.get(700)
+            xmp = container.tiff.tag_v2.get(700)
     exif, orientation = _clean_exif(exif) if isinstance(exif, bytes) else (None, 0)
     xmp = xmp.encode() if isinstance(xmp, str) else xmp
     if not isinstance(xmp, bytes) or not xmp.strip(b"\0 \n"):
@@ -67,7 +68,7 @@ def _clean_xmp(xmp: bytes) -> bytes:
     return re.sub(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", b"", xmp, flags=re.DOTALL)
 
 
-def _clean_dpi(dpi: object) -> tuple[float, float] | None:
+def _clean_dpi(dpi: Any) -> tuple[float, float] | None:
     try:
         across, down = (float(value) for value in dpi)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
@@ -75,10 +76,10 @@ def _clean_dpi(dpi: object) -> tuple[float, float] | None:
     return (across, down) if all(math.isfinite(value) and 1 <= value <= 65535 for value in (across, down)) else None
 
 
-def _directory(exif: bytes, order: str, start: int) -> tuple[dict[int, int], int]:
+def _directory(exif: bytes | bytearray, order: str, start: int) -> tuple[dict[int, int], int]:
     """The entries of a directory, as tag -> where it is, and where the position of the next directory is."""
     (count,) = struct.unpack_from(f"{order}H", exif, start)
-    places = {}
+    places: dict[int, int] = {}
     for place in range(start + 2, start + 2 + 12 * count, 12):
         tag, kind, values, at = struct.unpack_from(f"{order}HHII", exif, place)
         if values * UNIT_BYTES.get(kind, 1) > 4 and at + values * UNIT_BYTES.get(kind, 1) > len(exif):
@@ -87,7 +88,7 @@ def _directory(exif: bytes, order: str, start: int) -> tuple[dict[int, int], int
     return places, start + 2 + 12 * count
 
 
-def _order(exif: bytes) -> str:
+def _order(exif: bytes | bytearray) -> str:
     return {b"II*\0": "<", b"MM\0*": ">"}[bytes(exif[:4])]
 
 
@@ -97,12 +98,12 @@ def _put(exif: bytearray, order: str, place: int, value: int) -> None:
         struct.pack_into(f"{order}{'HI'[kind - 3]}", exif, place + 8, value)
 
 
-def _clean_exif(exif: bytes) -> tuple[bytes | None, int]:
-    """`exif` upright and without its thumbnail, None where it is damaged; and the orientation, 0 where it has none.
+def _clean_exif(found: bytes) -> tuple[bytes | None, int]:
+    """The EXIF `found`, upright and without its thumbnail, None where it is damaged; and its orientation or 0.
 
     It is changed in place: makers' notes refer to positions in it, and its texts may be in any encoding.
     """
-    exif, orientation = bytearray(exif.removeprefix(b"Exif\0\0")), 0
+    exif, orientation = bytearray(found.removeprefix(b"Exif\0\0")), 0
     try:
         order = _order(exif)
         start = struct.unpack_from(f"{order}I", exif, 4)[0]
@@ -141,7 +142,7 @@ def _cut_thumbnail(exif: bytearray, order: str, following: int) -> None:
 
 def fitted_exif(exif: bytes, height: int, width: int) -> bytes:
     """`exif` with the size it tells, where it tells one, made height x width px."""
-    exif = bytearray(exif)
+    fitted = bytearray(exif)
     with suppress(KeyError, ValueError, struct.error):
         order = _order(exif)
         places, _ = _directory(exif, order, struct.unpack_from(f"{order}I", exif, 4)[0])
@@ -150,20 +151,21 @@ def fitted_exif(exif: bytes, height: int, width: int) -> bytes:
             places = _directory(exif, order, at)[0] | places
         for tag, place in places.items():
             if tag in WIDTHS | HEIGHTS:
-                _put(exif, order, place, width if tag in WIDTHS else height)
-    return bytes(exif)
+                _put(fitted, order, place, width if tag in WIDTHS else height)
+    return bytes(fitted)
 
 
 def without_orientation(exif: bytes) -> bytes:
     """`exif` without the entry for the orientation (AVIF keeps it elsewhere)."""
-    exif = bytearray(exif)
     order = _order(exif)
     start = struct.unpack_from(f"{order}I", exif, 4)[0]
     places, following = _directory(exif, order, start)
-    if ORIENTATION in places:
-        exif[places[ORIENTATION] : following + 4] = exif[places[ORIENTATION] + 12 : following + 4] + bytes(12)
-        struct.pack_into(f"{order}H", exif, start, (following - start - 2) // 12 - 1)
-    return bytes(exif)
+    if ORIENTATION not in places:
+        return exif
+    place, shorter = places[ORIENTATION], bytearray(exif)
+    shorter[place : following + 4] = exif[place + 12 : following + 4] + bytes(12)
+    struct.pack_into(f"{order}H", shorter, start, (following - start - 2) // 12 - 1)
+    return bytes(shorter)
 
 
 def tags_of(exif: bytes) -> Image.Exif:
@@ -185,7 +187,7 @@ def exif_of_texts(texts: dict[str, str]) -> bytes | None:
     return tags.tobytes().removeprefix(b"Exif\0\0") if len(tags) else None
 
 
-def _exif_of_tiff(opened: Image.Image) -> bytes | None:
+def _exif_of_tiff(opened: TiffImagePlugin.TiffImageFile) -> bytes | None:
     tags, source = Image.Exif(), opened.getexif()
     for tag in KEPT_TAGS & set(opened.tag_v2):
         value = opened.tag_v2[tag]
@@ -200,7 +202,7 @@ def _exif_of_tiff(opened: Image.Image) -> bytes | None:
 
 def _iptc_texts(photoshop: bytes) -> dict[str, str]:
     """The texts of IPTC's record 2 in the image resources of Photoshop."""
-    texts = {}
+    texts: dict[str, str] = {}
     with suppress(struct.error, IndexError):
         at = 0
         while photoshop[at : at + 4] == b"8BIM":

@@ -36,8 +36,7 @@ def linear_to_srgb(value: np.ndarray) -> np.ndarray:
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """`picture`, of 8 bits a channel, as RGB in sRGB; a profile that does not fit it is ignored, as viewers do."""
     if picture.mode == "LAB":
-        lab = ImageCms.createProfile("LAB")
-        return ImageCms.profileToProfile(picture, lab, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        return _converted(picture, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
     if picture.mode not in ("L", "RGB", "CMYK"):
         picture = picture.convert("RGB")
     if profile and picture.mode == "L" and (curve := grey_curve(profile)) is not None:
@@ -48,10 +47,17 @@ def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             if source.profile.xcolor_space.strip() == "RGB" and picture.mode == "L":
                 picture = picture.convert("RGB")
-            return ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            return _converted(picture, source)
         except (ImageCms.PyCMSError, OSError, ValueError):
             pass
     return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _converted(picture: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
+    """`picture`, in the colours of `profile`, as RGB in sRGB."""
+    converted = ImageCms.profileToProfile(picture, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    assert converted is not None  # that is for conversions in place
+    return converted
 
 
 def grey_curve(profile: bytes | None) -> np.ndarray | None:
@@ -59,13 +65,15 @@ def grey_curve(profile: bytes | None) -> np.ndarray | None:
 
     None where there is no profile, or one without a curve.
     """
+    if profile is None:
+        return None
     try:
         tags = {}
         for index in range(int.from_bytes(profile[128:132], "big")):
             name, start, length = struct.unpack_from(">4sII", profile, 132 + 12 * index)
             tags[name] = profile[start : start + length]
         return _curve(tags.get(b"kTRC") or tags[b"gTRC"])
-    except (TypeError, KeyError, struct.error, ValueError):
+    except (KeyError, struct.error, ValueError):
         return None
 
 

@@ -28,17 +28,18 @@ class Camera:
     def follow(self, grey: Tensor) -> tuple[int, int]:
         """The whole pixels (down, right) by which the scene in `grey` (H, W) moved since the frame before."""
         patch = central(grey, PATCH)
+        height, width = patch.shape
         spectrum, renew = tapered_spectrum(patch), True
         if self.key is not None:
-            moved, match = displacement(self.key, spectrum, patch.shape)
+            moved, match = displacement(self.key, spectrum, (height, width))
             if match >= MATCH:
                 self.measured = (self.origin[0] + moved[0], self.origin[1] + moved[1])
-            renew = match < MATCH or any(abs(m) > side / 8 for m, side in zip(moved, patch.shape, strict=True))
+            renew = match < MATCH or abs(moved[0]) > height / 8 or abs(moved[1]) > width / 8
         if renew:
             self.key, self.origin = spectrum, self.measured
-        self.position = tuple(map(hold, self.measured, self.position))
-        before, self.cell = self.cell, tuple(round(p) for p in self.position)
-        self.fraction = tuple(p - c for p, c in zip(self.position, self.cell, strict=True))
+        down, right = map(hold, self.measured, self.position)
+        before, self.cell = self.cell, (round(down), round(right))
+        self.position, self.fraction = (down, right), (down - self.cell[0], right - self.cell[1])
         return self.cell[0] - before[0], self.cell[1] - before[1]
 
 

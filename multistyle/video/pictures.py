@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,13 +34,13 @@ class Deinterlacer:
             yield picture
         else:
             self.graph.push(picture)
-            yield from self._pull()
+            yield from _pull(self.graph)
 
     def flush(self) -> Iterator[VideoFrame]:
         """What is still inside."""
         if self.graph is not None:
             self.graph.push(None)
-            yield from self._pull()
+            yield from _pull(self.graph)
             self.graph = None
 
     def _make(self, picture: VideoFrame) -> Graph | None:
@@ -56,14 +56,15 @@ class Deinterlacer:
         graph.configure()
         return graph
 
-    def _pull(self) -> Iterator[VideoFrame]:
-        from av import FFmpegError
 
-        while True:
-            try:
-                yield self.graph.pull()
-            except (FFmpegError, EOFError):  # it wants another picture, or has given all
-                return
+def _pull(graph: Graph) -> Iterator[VideoFrame]:
+    from av import FFmpegError
+
+    while True:
+        try:
+            yield graph.vpull()
+        except (FFmpegError, EOFError):  # it wants another picture, or has given all
+            return
 
 
 def upright(picture: VideoFrame, height: int, width: int) -> tuple[np.ndarray, bool]:
@@ -82,7 +83,8 @@ def upright(picture: VideoFrame, height: int, width: int) -> tuple[np.ndarray, b
     if transparent:
         alpha = array[..., 3:] / np.float32(255)
         array = (array[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
-    matrix = picture.side_data.get(Type.DISPLAYMATRIX)
+    side_data: Mapping[Any, Any] = picture.side_data  # PyAV's own type knows motion vectors only
+    matrix = side_data.get(Type.DISPLAYMATRIX)
     if matrix is None:
         return array, False
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()

@@ -98,9 +98,9 @@ class VideoReader:
         self.container.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        first, frame = None, None
+        first, frame = 0, None
         for picture in self._pictures():
-            scale = picture.time_base / self.time_base
+            scale = (picture.time_base or self.time_base) / self.time_base
             if frame is None:
                 ticks = first = round(picture.pts * scale) if picture.pts is not None else 0
             else:
@@ -160,7 +160,7 @@ class VideoReader:
 
     def _decode(self, packet: Packet) -> list[VideoFrame]:
         try:
-            return packet.decode()
+            return self.stream.decode(packet)
         except load_av().FFmpegError:
             self.damaged = True
             return []
@@ -219,7 +219,7 @@ def _decoded(text: str) -> str:
 
 def stream_length(stream: VideoStream) -> float | None:
     """The length in s that the file gives for `stream`; Matroska gives its end, in a tag, as hours:minutes:seconds."""
-    if stream.duration:
+    if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     try:
         hours, minutes, seconds = stream.metadata["DURATION"].split(":")

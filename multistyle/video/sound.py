@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .reader import load_av
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
 
-ENCODERS = {"webm": "libopus"}  # by container; the others get AAC
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)  # Hz
 LAYOUTS = {1: "mono", 6: "5.1", 8: "7.1"}  # by channels; anything else becomes stereo
 QUICKTIME = {  # languages under the only codes that QuickTime has for them
@@ -30,7 +29,7 @@ class SoundTrack:
     """
 
     def __init__(self, source: AudioStream, container: OutputContainer, encode: bool = False) -> None:
-        self.copied = not encode
+        self.source, self.copied = source, not encode
         if self.copied:
             try:
                 self.stream = container.add_stream_from_template(source)
@@ -45,7 +44,7 @@ class SoundTrack:
         self.last: int | None = None  # dts of the last packet, in units of the stream
 
     def _add_encoder(self, source: AudioStream, container: OutputContainer) -> AudioStream:
-        codec = ENCODERS.get(container.format.name, "aac")
+        codec: Literal["libopus", "aac"] = "libopus" if container.format.name == "webm" else "aac"
         rate = source.codec_context.sample_rate
         layout = LAYOUTS.get(source.codec_context.channels, "stereo")
         return container.add_stream(
@@ -60,7 +59,7 @@ class SoundTrack:
         if self.copied:
             return self._in_order([packet] if packet.size else [])
         try:
-            frames = packet.decode()
+            frames = self.source.decode(packet)
         except load_av().FFmpegError:
             return []  # a damaged packet is silent
         encoded = [each for frame in frames for piece in self._resample(frame) for each in self.stream.encode(piece)]
@@ -74,21 +73,23 @@ class SoundTrack:
         return self._in_order(encoded + self.stream.encode(None))
 
     def _resample(self, frame: AudioFrame) -> list[AudioFrame]:
-        form, context, pieces = (frame.format.name, frame.layout.name, frame.sample_rate), self.stream.codec_context, []
-        if form != self.form:
-            if self.resampler is not None:
-                pieces += self.resampler.resample(None)
-            self.resampler = load_av().AudioResampler(context.format, context.layout, context.sample_rate)
-            self.form = form
-        return pieces + self.resampler.resample(frame)
+        form, context = (frame.format.name, frame.layout.name, frame.sample_rate), self.stream.codec_context
+        resampler, pieces = self.resampler, []
+        if resampler is None or form != self.form:
+            if resampler is not None:
+                pieces += resampler.resample(None)
+            resampler = load_av().AudioResampler(context.format, context.layout, context.sample_rate)
+            self.resampler, self.form = resampler, form
+        return pieces + resampler.resample(frame)
 
     def _in_order(self, packets: list[Packet]) -> list[Packet]:
         """`packets` ready for the container, without those that lie before the last one: where a clock restarted."""
-        ready = []
+        ready, time_base = [], self.stream.time_base
+        assert time_base is not None  # the container has been started
         for packet in packets:
             if packet.dts is None:
                 continue
-            rescale(packet, self.stream.time_base)
+            rescale(packet, time_base)
             if self.last is not None and packet.dts < self.last:
                 continue
             if packet.dts == self.last:
@@ -103,8 +104,8 @@ def rescale(packet: Packet, time_base: Fraction) -> None:
     """Give the times of `packet` in units of `time_base`."""
     scale = packet.time_base / time_base
     packet.pts = None if packet.pts is None else round(packet.pts * scale)
-    packet.dts, packet.duration = round(packet.dts * scale), round((packet.duration or 0) * scale)
-    packet.time_base = time_base
+    packet.dts = None if packet.dts is None else round(packet.dts * scale)
+    packet.duration, packet.time_base = round((packet.duration or 0) * scale), time_base
 
 
 def kept_tags(metadata: Mapping[str, str], format: str = "") -> dict[str, str]:

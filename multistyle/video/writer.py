@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,11 +18,15 @@ from .sound import SoundTrack, kept_tags
 if TYPE_CHECKING:
     from av import Packet
     from av.audio.stream import AudioStream
+    from av.container import OutputContainer
 
 # Strokes are edges everywhere: at the usual crf of 23 they show blocks. Without frames that are stored out of order
 # (bf) the last one can be shown for any time in every container.
-H264 = ("libx264", {"crf": "18", "bf": "0"})
-VP9 = ("libvpx-vp9", {"crf": "24", "b": "0", "cpu-used": "4", "row-mt": "1"})
+H264: tuple[Literal["libx264"], dict[str, str]] = ("libx264", {"crf": "18", "bf": "0"})
+VP9: tuple[Literal["libvpx-vp9"], dict[str, str]] = (
+    "libvpx-vp9",
+    {"crf": "24", "b": "0", "cpu-used": "4", "row-mt": "1"},
+)
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}  # suffix -> FFmpeg's name
 PLACES = {"LOCATION", "LOCATION-ENG", "COM.APPLE.QUICKTIME.LOCATION.ISO6709"}  # under which phones store the place
 BRANDS = {"MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"}
@@ -52,7 +56,7 @@ class VideoWriter:
         self.picture_tags = kept_tags(picture_tags or {}, self.format)
         self.notes: list[str] = []  # what was changed, a line each
         self.durations: dict[int, int] = {}  # of frames inside the encoder, by their ticks
-        self.container = None
+        self.container: OutputContainer | None = None
 
     def write(
         self,
@@ -75,7 +79,7 @@ class VideoWriter:
         array = even.detach().mul(255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
         if self.container is None:
             with failing_as(f"cannot write {self.target}"):
-                self._begin(*array.shape[:2], aspect)
+                self._begin(height + height % 2, width + width % 2, aspect)
         picture = VideoFrame.from_ndarray(array, format="rgb24").reformat(
             format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
         )
@@ -91,8 +95,9 @@ class VideoWriter:
         except (load_av().FFmpegError, ValueError):  # what a container holds is known for sure only when it starts
             if not self.sounds:
                 raise
-            with suppress(load_av().FFmpegError, OSError):
-                self.container.close()
+            if self.container is not None:
+                with suppress(load_av().FFmpegError, OSError):
+                    self.container.close()
             self._start(height, width, aspect, encode=True)
         for number, sound in enumerate(self.sounds, start=1):
             track = self.tracks[sound.index]
@@ -102,10 +107,11 @@ class VideoWriter:
 
     def _start(self, height: int, width: int, aspect: Fraction | None, encode: bool) -> None:
         options = {"movflags": "+faststart"} if self.format in ("mp4", "mov") else {}
-        self.container = load_av().open(f"file:{self.path}", "w", format=self.format, options=options)
-        self.container.metadata.update(self.tags)
+        container: OutputContainer = load_av().open(f"file:{self.path}", "w", format=self.format, options=options)
+        self.container = container
+        container.metadata.update(self.tags)
         codec, settings = VP9 if self.format == "webm" else H264
-        self.stream = self.container.add_stream(codec, rate=self.rate, options=settings)
+        self.stream = container.add_stream(codec, rate=self.rate, options=settings)
         self.stream.width, self.stream.height, self.stream.pix_fmt = width, height, "yuv420p"
         self.stream.metadata.update(self.picture_tags)
         context = self.stream.codec_context
@@ -113,18 +119,23 @@ class VideoWriter:
         context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1  # BT.709, video
         if aspect:
             context.sample_aspect_ratio = aspect
-        self.tracks = {sound.index: SoundTrack(sound, self.container, encode) for sound in self.sounds}
-        self.container.start_encoding()
+        self.tracks = {sound.index: SoundTrack(sound, container, encode) for sound in self.sounds}
+        container.start_encoding()
 
     def _mux_pictures(self, packets: Sequence[Packet]) -> None:
         for packet in packets:
+            assert packet.pts is not None  # every frame has its own
             ticks = round(packet.pts * packet.time_base / self.time_base)
             packet.duration = round(self.durations.pop(ticks) * self.time_base / packet.time_base)
-            self.container.mux(packet)
+            self._mux(packet)
 
     def _mux_sound(self, packets: Sequence[Packet]) -> None:
         for packet in packets:
-            self.container.mux(self.tracks[packet.stream.index].convert(packet))
+            self._mux(self.tracks[packet.stream.index].convert(packet))
+
+    def _mux(self, packets: Packet | Sequence[Packet]) -> None:
+        assert self.container is not None  # it is there before its tracks are
+        self.container.mux(packets)
 
     def finish(self, sound: Sequence[Packet] = ()) -> None:
         """Complete the file, with the last packets in `sound`. Raises `MultistyleError` where no frame was written."""
