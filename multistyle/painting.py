@@ -125,9 +125,9 @@ def paint_picture(
 
 def _paint_whole(one_pass: OnePass, image: Tensor, blend: Tensor | Regions, depth: float | Depths) -> Tensor:
     field = blend.fitted(*image.shape[1:]).field() if isinstance(blend, Regions) else blend
-    if isinstance(depth, Depths):
-        depth = Depths(depth.regions.fitted(*image.shape[1:]), depth.values).part().to(one_pass.device)
-    painted = one_pass(as_float(image), field, partial(paint_scales, one_pass, depth=depth))
+    fitted = Depths(depth.regions.fitted(*image.shape[1:]), depth.values) if isinstance(depth, Depths) else depth
+    spread = fitted.part().to(one_pass.device) if isinstance(fitted, Depths) else fitted
+    painted = one_pass(as_float(image), field, partial(paint_scales, one_pass, depth=spread))
     output = torch.empty(image.shape, dtype=image.dtype)
     put(output, painted)
     return output

@@ -127,5 +127,6 @@ def is_cut(before: Tensor, after: Tensor) -> bool:
     floor = 2 / 255  # of the contrast, for frames that are flat
     if (a - b).abs().mean() < CUT * (a.std() + b.std() + floor):
         return False
-    patches = [central(grey, PATCH) for grey in greys]
-    return displacement(*map(tapered_spectrum, patches), patches[0].shape)[1] < MATCH
+    one, other = (central(grey, PATCH) for grey in greys)
+    height, width = one.shape
+    return displacement(tapered_spectrum(one), tapered_spectrum(other), (height, width))[1] < MATCH
