@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
@@ -27,7 +27,6 @@ from train.losses.loss_network import load_loss_network
 from train.losses.objective import Objective
 
 from .parts.command import check_results, chosen, commit, print_table, progress, run, write_results
-from .parts.painters import painters
 
 WHOLE, MIDDLE = 512, 1024  # px
 
@@ -48,9 +47,8 @@ def main(
     model = load_weights(file)
     config = TrainConfig.from_header(model.training, file)
     stylizer = Stylizer(model, precision="float32")
-    every = painters(stylizer)
-    wanted = every if names is None else chosen(names, every, "painter")
-    _, paintings = read_paintings(styles, every, config.style_size)
+    wanted = model.painters if names is None else chosen(names, model.painters, "painter")
+    _, paintings = read_paintings(styles, model.painters, config.style_size)
     objective = Objective(config, load_loss_network(features or [], config.loss_network, config.pooling), paintings)
     loaded = [read_image(photo) for photo in photos]
     results = {}
@@ -81,8 +79,8 @@ def measure(stylizer: Stylizer, objective: Objective, photo: Tensor, name: str, 
     painted = stylizer(photo, name, stroke=stroke)
     seconds = time.perf_counter() - started
     blend = stylizer.blend(name)[None]
-    whole = objective(*(reduced(image)[None] for image in (painted, photo)), blend)
-    full = objective(*(middle(image)[None] for image in (painted, photo)), blend)
+    whole = objective(reduced(painted)[None], reduced(photo)[None], blend)
+    full = objective(middle(painted)[None], middle(photo)[None], blend)
     style_weight = objective.config.style_weight
     return {
         "content": whole.content.item(),

@@ -4,8 +4,8 @@ One pass paints strokes of a fixed size in pixels, those of a painting seen at 5
 halved until one pass paints strokes that are large enough. Its painting is doubled, mixed with the photo, so that faces
 stay faces, and painted once more, which makes edges crisp; and so on up to the picture's size. What a finer level
 changes in the coarse frequencies is taken back, so that colours and large strokes stay as the coarse painting has them.
-(Ours. Large strokes from coarse-to-fine optimisation are in Gatys et al. 2017, "Controlling Perceptual Factors in Neural
-Style Transfer".)
+(Ours. Large strokes from coarse-to-fine optimisation are in Gatys et al. 2017, "Controlling Perceptual Factors in
+Neural Style Transfer".)
 
 The **depth** says how often a picture is halved: log2 of its longer side over that of the coarsest painting. It is a
 real number, so that the size of strokes is a dial without steps: as the depth goes from 0 to 1, the finest level turns
