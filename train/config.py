@@ -118,7 +118,13 @@ class TrainConfig:
 
     def network(self) -> NetworkConfig:
         """The shape of the network."""
-        return NetworkConfig(self.widths, self.blocks, self.stem, self.head, self.upsampling)  # type: ignore[arg-type]
+        return NetworkConfig(
+            self.widths,  # type: ignore[arg-type]  # it checks how many there are
+            self.blocks,
+            self.stem,
+            self.head,
+            self.upsampling,
+        )
 
     @classmethod
     def from_header(cls, training: dict[str, Any], file: Path) -> TrainConfig:

@@ -99,7 +99,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         function(**values)
 
     signature = inspect.Signature([*taken, *shared])
-    run.__signature__ = signature  # type: ignore[attr-defined]
+    run.__signature__ = signature  # type: ignore[attr-defined]  # what `inspect.signature` returns
     run.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     del run.__wrapped__
     return run

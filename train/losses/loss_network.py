@@ -78,7 +78,7 @@ class LossNetwork(nn.Module):
 
     def __init__(self, networks: Sequence[Vgg]) -> None:
         super().__init__()
-        self.networks: Iterable[Vgg] = nn.ModuleList(networks)  # type: ignore[assignment]
+        self.networks: Iterable[Vgg] = nn.ModuleList(networks)  # type: ignore[assignment]  # its own type forgets theirs
 
     def require(self, layers: Sequence[str]) -> None:
         """Raise `FeatureError` if no network has one of `layers`."""
