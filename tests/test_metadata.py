@@ -154,7 +154,8 @@ def test_copyright_in_iptc(tmp_path):
     stream = io.BytesIO()
     Image.new("RGB", (8, 8)).save(stream, "JPEG", extra=b"\xff\xed" + struct.pack(">H", len(body) + 2) + body)
     write_picture(tmp_path / "a.jpg", read_picture(stream))
-    exif = Image.open(tmp_path / "a.jpg").getexif()
+    with Image.open(tmp_path / "a.jpg") as opened:
+        exif = opened.getexif()
     assert exif[0x8298].encode("latin-1").decode() == "© Ada" and exif[0x13B].encode("latin-1").decode() == "José"
 
 
