@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 UsageError = typer.BadParameter.__base__  # typer does not export it
-USAGE, FAILURE, INTERRUPTED = (
-    2,
-    1,
-    130,
-)  # exit codes: wrong usage, and nothing was painted; something failed while working; Ctrl-C
+# Exit codes: wrong usage, and nothing was painted; something failed while working; Ctrl-C, as of every program it ends.
+USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 
 
 def run(app: typer.Typer, name: str | None = None) -> None:
