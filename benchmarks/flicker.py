@@ -1,7 +1,10 @@
 """How much a painted video flickers: python -m benchmarks.flicker [--weights FILE] [--photo FILE]
 
-Each film is made from one photo, and painted frame by frame and by `Steady`. Deterministic. The columns, in grey levels
-where not a ratio:
+Each film is made from one photo, and painted frame by frame and by `Steady`. Deterministic. Frames this small
+are painted in one pass. To compare that with several scales, ask for broad strokes (--stroke off --stroke 4), or for
+frames wider than 800 px (--width 1280 --stroke off --stroke auto), which takes 20 times as long.
+
+The columns, in grey levels where not a ratio:
 
 - film, each, steady: mean absolute difference between a frame and the one before it: in the film, in the frames painted
   one by one, and in the steady painting. Only what both frames show counts, after undoing the known motion (exactly for
@@ -15,7 +18,7 @@ where not a ratio:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from statistics import mean
 from typing import Annotated
@@ -27,15 +30,16 @@ from torch import Tensor
 
 from multistyle.image import read_image, resize_image
 from multistyle.messages import tell
+from multistyle.strokes import Stroke, halvings, stroke_depth, stroke_number
 from multistyle.stylizer import Stylizer, load_stylizer
 from multistyle.video.steady import Steady
 
 from .parts.command import run
 
-HEIGHT, WIDTH, FRAMES, RATE = 192, 256, 12, 25  # px, px, frames, frames a second
+WIDTH, FRAMES, RATE = 256, 12, 25  # px, frames, frames a second
 MARGIN = 24  # px between the photo's border and the first frame
 FINE = 4  # steps a pixel of the camera's motion
-LAMP, FAR = 48, 48 + 64  # px: side of the lamp, and the column beyond which it does not change the painting
+LAMP, REACH = 48, 64  # px: side of the lamp, and how far from it one pass paints otherwise
 PHOTO = Path(__file__).parents[1] / "tests" / "assets" / "chelsea.jpg"
 
 
@@ -65,44 +69,61 @@ def main(
     weights: Annotated[Path | None, typer.Option(help="Weight file; default: the shipped one.")] = None,
     photo: Annotated[Path, typer.Option(help="Picture that the camera sees.")] = PHOTO,
     count: Annotated[int, typer.Option("--painters", min=1, help="How many painters, the first of the catalogue.")] = 3,
+    width: Annotated[int, typer.Option(min=WIDTH, help="Width of the frames in pixels; 3/4 of it is their height.")] = (
+        WIDTH
+    ),
+    stroke: Annotated[
+        list[str] | None, typer.Option(help="Size of the strokes: auto, off or a number; repeatable. Default: auto.")
+    ] = None,
 ) -> None:
     """Measure the flicker of painted videos."""
-    stylizer, view = load_stylizer(weights, "cpu", "float32"), fine_view(read_image(photo))
+    strokes = stroke or ["auto"]
+    for size in strokes:
+        stroke_number(size)
+    stylizer, view = load_stylizer(weights, "cpu", "float32"), fine_view(read_image(photo), width)
     columns = ("film", "each", "steady", "ratio", "sharp", "off each", "off steady")
-    tell(" ".join([" " * 26, *(f"{column:>10}" for column in columns)]))
-    for name, scene in SCENES.items():
-        rows = [measure(stylizer, painter, view, scene) for painter in stylizer.painters[:count]]
-        film, each, steady, sharp, off_each, off_steady = (mean(column) for column in zip(*rows))
+    tell(" ".join([" " * 26, f"{'stroke':>6}", *(f"{column:>10}" for column in columns)]))
+    for (name, scene), size in product(SCENES.items(), strokes):
+        rows = [measure(stylizer, painter, view, scene, width, size) for painter in stylizer.painters[:count]]
+        film, each, steady, sharp, off_each, off_steady = (mean(column) for column in zip(*rows, strict=True))
         numbers = (film, each, steady, steady / each, sharp, off_each, off_steady)
-        tell(" ".join([f"{name:26}", *(f"{number:10.2f}" for number in numbers)]))
+        tell(" ".join([f"{name:26}", f"{size:>6}", *(f"{number:10.2f}" for number in numbers)]))
 
 
-def measure(stylizer: Stylizer, painter: str, view: Tensor, scene: Scene) -> tuple[float, ...]:
-    """film, each, steady, sharp, off each and off steady of one painter and scene."""
-    clean, frames = make_film(view, Scene(scene.camera))[-1], make_film(view, scene)
-    painter_steadily = Steady(stylizer)
-    each = [stylizer(frame, painter) for frame in frames]
-    steady = [painter_steadily(frame, painter, time=index / RATE) for index, frame in enumerate(frames)]
-    left = FAR if scene.lamp else 0
+def measure(
+    stylizer: Stylizer, painter: str, view: Tensor, scene: Scene, width: int = WIDTH, stroke: Stroke = "auto"
+) -> tuple[float, ...]:
+    """film, each, steady, sharp, off each and off steady of one painter and scene; frames are `width` px wide."""
+    clean, frames = make_film(view, Scene(scene.camera), width)[-1], make_film(view, scene, width)
+    paint = Steady(stylizer)
+    each = [stylizer(frame, painter, stroke=stroke) for frame in frames]
+    steady = [paint(frame, painter, time=index / RATE, stroke=stroke) for index, frame in enumerate(frames)]
+    levels = halvings(stroke_depth(stroke_number(stroke), *frames[0].shape[1:]))
+    left = LAMP + (REACH << levels) if scene.lamp else 0
     changes = (change(film, scene.camera, left) for film in (frames, each, steady))
-    goal = stylizer(clean, painter)
+    goal = stylizer(clean, painter, stroke=stroke)
     return *changes, gradient(steady) / gradient(each), *(difference(film[-1], goal, left) for film in (each, steady))
 
 
-def fine_view(photo: Tensor) -> Tensor:
-    """`photo` (3, H, W), enlarged to cover every pan, at FINE times the camera's resolution."""
+def fine_view(photo: Tensor, width: int = WIDTH) -> Tensor:
+    """`photo` (3, H, W), enlarged to cover every pan of frames `width` px wide, at FINE times their resolution."""
     reach = max(max(scene.camera) for scene in SCENES.values()) * FRAMES + 2 * MARGIN
-    size = round(max((HEIGHT + reach) / photo.shape[1], (WIDTH + reach) / photo.shape[2]) * max(photo.shape[1:]))
+    sides = zip((frame_height(width), width), photo.shape[1:], strict=True)
+    size = round(max((side + reach) / given for side, given in sides) * max(photo.shape[1:]))
     photo = resize_image(photo, size)
     return F.interpolate(photo[None], scale_factor=FINE, mode="bicubic")[0].clamp(0, 1)
 
 
-def make_film(view: Tensor, scene: Scene) -> list[Tensor]:
-    """The frames (3, HEIGHT, WIDTH) of `scene`, from the fine `view`."""
-    draws, frames = torch.Generator().manual_seed(0), []
+def frame_height(width: int) -> int:
+    return width * 3 // 4
+
+
+def make_film(view: Tensor, scene: Scene, width: int = WIDTH) -> list[Tensor]:
+    """The frames of `scene`, `width` px wide, from the fine `view`."""
+    draws, frames, height = torch.Generator().manual_seed(0), [], frame_height(width)
     for index in range(FRAMES):
         top, left = (round(FINE * (MARGIN + speed * index)) for speed in scene.camera)
-        seen = view[None, :, top : top + FINE * HEIGHT, left : left + FINE * WIDTH]
+        seen = view[None, :, top : top + FINE * height, left : left + FINE * width]
         frame = F.avg_pool2d(seen, FINE)[0]
         if scene.lamp and index % 2:
             frame[:, :LAMP, :LAMP] = 1
@@ -127,7 +148,7 @@ def align(before: Tensor, after: Tensor, camera: tuple[float, float]) -> tuple[T
     grid = torch.stack([x, y], -1)[None]
     moved = F.grid_sample(before[None], grid, mode="bicubic", align_corners=True)[0].clamp(0, 1)
     bottom, right = (
-        int(side - speed) - 3 for side, speed in zip((height, width), camera)
+        int(side - speed) - 3 for side, speed in zip((height, width), camera, strict=True)
     )  # beyond, the first frame shows nothing
     return moved[:, 2:bottom, 2:right], after[:, 2:bottom, 2:right]
 

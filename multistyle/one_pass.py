@@ -94,7 +94,7 @@ class OnePass:
         """
         check_image(photos)
         if blend.ndim == 3:
-            blend = blend[:, 0, 0] if is_constant(blend) else fit_field(blend, *photos.shape[-2:])
+            blend = fit_blend(blend, *photos.shape[-2:])
         single = photos.ndim == 3 and blend.ndim != 2
         images, blend = photos.reshape(-1, *photos.shape[-3:]), blend if blend.ndim == 2 else blend[None]
         if len(images) != len(blend) and 1 not in (len(images), len(blend)):
@@ -162,6 +162,13 @@ class OnePass:
 def _any_flat(images: Tensor) -> bool:
     """Whether one of the images (B, 3, H, W) is of one colour."""
     return bool((images == images[..., :1, :1]).flatten(1).all(1).any())
+
+
+def fit_blend(blend: Tensor, height: int, width: int) -> Tensor:
+    """A blend (S,), or a blend field (S, h, w) fitted to (S, height, width); where it is one blend everywhere, (S,)."""
+    if blend.ndim == 1:
+        return blend
+    return blend[:, 0, 0] if is_constant(blend) else fit_field(blend, height, width)
 
 
 def fit_field(field: Tensor, height: int, width: int) -> Tensor:

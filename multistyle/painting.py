@@ -17,7 +17,7 @@ from .color import keep_colors
 from .errors import BlendError, MultistyleError
 from .image import Picture, picture_size, read_picture, resize_picture
 from .messages import Progress, no_progress
-from .one_pass import OnePass
+from .one_pass import OnePass, fit_blend
 from .strip_source import Depths, as_float, put
 from .strips import SIDE, SMALLEST, needs_strips, paint_strips
 from .strokes import Stroke, paint_scales, stroke_depth, stroke_number
@@ -119,18 +119,31 @@ def paint_picture(
     else:
         painted = _paint_whole(one_pass, image, blend, depth)
     if options.keep_colors:
-        _keep_colors_by_rows(painted, image)
+        keep_colors_by_rows(painted, image)
     return Painted(Picture(painted, alpha, metadata if options.keep_metadata else None), strips)
 
 
 def _paint_whole(one_pass: OnePass, image: Tensor, blend: Tensor | Regions, depth: float | Depths) -> Tensor:
-    field = blend.fitted(*image.shape[1:]).field() if isinstance(blend, Regions) else blend
-    fitted = Depths(depth.regions.fitted(*image.shape[1:]), depth.values) if isinstance(depth, Depths) else depth
-    spread = fitted.part().to(one_pass.device) if isinstance(fitted, Depths) else fitted
+    field, spread = fit_to_picture(one_pass, blend, depth, *image.shape[1:])
     painted = one_pass(as_float(image), field, partial(paint_scales, one_pass, depth=spread))
     output = torch.empty(image.shape, dtype=image.dtype)
     put(output, painted)
     return output
+
+
+def fit_to_picture(
+    one_pass: OnePass, blend: Tensor | Regions, depth: float | Depths, height: int, width: int
+) -> tuple[Tensor, float | Tensor]:
+    """What `paint_scales` takes for a picture of height x width px, on the device of `one_pass`.
+
+    blend, depth: from `PaintOptions.resolve` and `PaintOptions.depth`.
+
+    Returns the blend as (S,) or a field (S, height, width), and the depth as a number or a map (1, 1, height, width).
+    """
+    field = blend.fitted(height, width).field() if isinstance(blend, Regions) else blend
+    fitted = Depths(depth.regions.fitted(height, width), depth.values) if isinstance(depth, Depths) else depth
+    spread = fitted.part().to(one_pass.device) if isinstance(fitted, Depths) else fitted
+    return fit_blend(field, height, width).to(one_pass.device), spread
 
 
 def _by_masks(blend: Tensor | Regions) -> Tensor | Regions:
@@ -142,7 +155,7 @@ def _by_masks(blend: Tensor | Regions) -> Tensor | Regions:
     return Regions(list(blend[styles]), list(corners), corners[0])
 
 
-def _keep_colors_by_rows(painted: Tensor, photo: Tensor) -> None:
+def keep_colors_by_rows(painted: Tensor, photo: Tensor) -> None:
     """`keep_colors` in place, some rows at a time; either image is float or bytes."""
     rows = max(1, ROWS_PIXELS // painted.shape[2])
     for top in range(0, painted.shape[1], rows):
@@ -176,5 +189,5 @@ def paint_batch(one_pass: OnePass, images: Sequence[Tensor], options: Sequence[P
     painted = list((batch * 255).round().byte().cpu())
     for one, image, how in zip(painted, images, options, strict=True):
         if how.keep_colors:
-            _keep_colors_by_rows(one, image)
+            keep_colors_by_rows(one, image)
     return painted

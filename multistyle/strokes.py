@@ -84,7 +84,13 @@ def paint_scales(
 
 
 def deepest(depth: float | Tensor) -> float:
+    """The depth, or the largest one in a map."""
     return float(depth.max()) if isinstance(depth, Tensor) else depth
+
+
+def halvings(depth: float | Tensor) -> int:
+    """How many levels `paint_scales` paints below the finest."""
+    return max(0, math.ceil(deepest(depth)))
 
 
 def level_shares(depth: float | Tensor) -> tuple[float | Tensor, float | Tensor]:

@@ -25,6 +25,11 @@ def test_the_known_motion_is_undone(view, camera, limit):
     assert a.shape == b.shape and a.shape[1] > 180 and a.shape[2] > 240
 
 
+def test_steady_quarters_the_flicker_of_a_pan_with_broad_strokes(stylizer, view):
+    _, each, steady, _, _, _ = measure(stylizer, "starry", view, Scene((0, 1)), stroke=5)
+    assert steady <= each / 4
+
+
 def test_steady_halves_the_flicker_of_a_pan_and_of_noise_without_smearing(stylizer, view):
     for scene in (Scene((0, 2)), Scene(noise=4)):
         _, each, steady, sharp, _, _ = measure(stylizer, "starry", view, scene)

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from multistyle.cli.video import video
 from multistyle.errors import BlendError, MultistyleError
 from multistyle.files import MARK
+from multistyle.image import write_image
+from multistyle.painting import PaintOptions
 from multistyle.video.paint import VideoInterrupted, check_video_paths, paint_video
 from multistyle.video.steady import Steady
 
@@ -33,7 +35,7 @@ def film(tmp_path):
 def test_frames_rate_times_and_sound_are_kept(stylizer, film, tmp_path, suffix, codec):
     source, target = film(), tmp_path / f"out{suffix}"
     seen = []
-    painted = paint_video(stylizer, source, target, "wave", progress=lambda *done: seen.append(done))
+    painted = paint_video(stylizer, source, target, PaintOptions("wave"), progress=lambda *done: seen.append(done))
     assert painted.frames == 8 and len(painted.notes) == (suffix == ".webm")
     before, after = read_film(source), read_film(target)
     assert after.codec == codec and after.rate == RATE
@@ -52,7 +54,7 @@ def test_uneven_times_are_kept(stylizer, film, tmp_path):
 
 def test_photo_is_the_film_in_its_colours(stylizer, film, tmp_path):
     source = film(frames=2)
-    paint_video(stylizer, source, tmp_path / "out.mp4", "photo")
+    paint_video(stylizer, source, tmp_path / "out.mp4", PaintOptions("photo"))
     before, after = read_film(source), read_film(tmp_path / "out.mp4")
     assert np.abs(before.pictures[1].astype(int) - after.pictures[1]).mean() < 3
 
@@ -67,7 +69,7 @@ def test_photo_is_the_film_in_its_colours(stylizer, film, tmp_path):
     ],
 )
 def test_a_turned_film_is_painted_upright_and_says_so(stylizer, film, tmp_path, turn, shape, corner):
-    paint_video(stylizer, film(frames=2, turn=turn), tmp_path / "out.mp4", "photo")
+    paint_video(stylizer, film(frames=2, turn=turn), tmp_path / "out.mp4", PaintOptions("photo"))
     after = read_film(tmp_path / "out.mp4")
     assert not after.turned and after.pictures[0].shape == (*shape, 3)
     places = {"upper": 0, "lower": shape[0] // 2, "left": 0, "right": shape[1] // 2}
@@ -83,20 +85,20 @@ def test_pixels_that_are_not_square_stay_so(stylizer, film, tmp_path, turn, aspe
 
 
 def test_odd_sides_get_one_more_pixel(stylizer, film, tmp_path):
-    paint_video(stylizer, film(frames=2), tmp_path / "out.mp4", size=33)  # 25 x 33
+    paint_video(stylizer, film(frames=2), tmp_path / "out.mp4", PaintOptions(size=33))  # 25 x 33
     assert read_film(tmp_path / "out.mp4").pictures[0].shape == (26, 34, 3)
 
 
 def test_the_blend_moves_evenly_from_the_first_to_the_last_frame(stylizer, film, tmp_path, monkeypatch):
     blends = []
-    paint = Steady.__call__
+    paint = Steady.paint
 
-    def record(self, frame, blend, time):
+    def record(self, frame, blend, depth, time):
         blends.append(blend)
-        return paint(self, frame, blend, time=time)
+        return paint(self, frame, blend, depth, time)
 
-    monkeypatch.setattr(Steady, "__call__", record)
-    paint_video(stylizer, film(frames=5), tmp_path / "out.mp4", "starry", to="wave", strength=0.5)
+    monkeypatch.setattr(Steady, "paint", record)
+    paint_video(stylizer, film(frames=5), tmp_path / "out.mp4", PaintOptions("starry", 0.5), to="wave")
     expected = [[0.5, 0.5 - share / 2, 0, share / 2] for share in (0, 0.25, 0.5, 0.75, 1)]
     torch.testing.assert_close(torch.stack(blends), torch.tensor(expected), atol=0.01, rtol=0)
 
@@ -130,7 +132,7 @@ def test_an_interrupt_before_the_first_frame_leaves_nothing(stylizer, film, tmp_
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Steady, "__call__", stop)
+    monkeypatch.setattr(Steady, "paint", stop)
     with pytest.raises(VideoInterrupted, match="not one frame was painted"):
         paint_video(stylizer, source, tmp_path / "out.mp4")
     assert list(tmp_path.iterdir()) == [source]
@@ -156,7 +158,7 @@ def run(weight_file):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_keeps_the_frames_painted_and_says_where(run, film, tmp_path, monkeypatch, number):
-    whole, frames, before = Steady.__call__, [], signal.getsignal(number)
+    whole, frames, before = Steady.paint, [], signal.getsignal(number)
 
     def paint(self, *arguments, **options):
         frames.append(1)
@@ -164,7 +166,7 @@ def test_a_signal_keeps_the_frames_painted_and_says_where(run, film, tmp_path, m
             os.kill(os.getpid(), number)
         return whole(self, *arguments, **options)
 
-    monkeypatch.setattr(Steady, "__call__", paint)
+    monkeypatch.setattr(Steady, "paint", paint)
     result = run(film(), tmp_path / "out.mp4")
     assert result.exit_code == 130 and signal.getsignal(number) == before
     assert result.stderr == f"interrupted; the first 3 frames are in {tmp_path / 'out.partial.mp4'}\n"
@@ -184,7 +186,7 @@ def test_a_failure_leaves_nothing(stylizer, film, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise MultistyleError("no memory")
 
-    monkeypatch.setattr(Steady, "__call__", fail)
+    monkeypatch.setattr(Steady, "paint", fail)
     with pytest.raises(MultistyleError, match="no memory"):
         paint_video(stylizer, source, tmp_path / "out.mp4")
     assert list(tmp_path.iterdir()) == [source]
@@ -196,7 +198,7 @@ def test_of_a_truncated_film_what_can_be_read_is_painted(stylizer, film, tmp_pat
     content = source.read_bytes()
     source.write_bytes(content[: len(content) * 8 // 10])
     with pytest.raises(MultistyleError, match=r"damaged or cut short; \d+ frames could be read") as caught:
-        paint_video(stylizer, source, tmp_path / "out.mp4", size=16)
+        paint_video(stylizer, source, tmp_path / "out.mp4", PaintOptions(size=16))
     count = int(str(caught.value).split("; ")[1].split()[0])
     assert 0 < count < 60 and len(read_film(tmp_path / "out.mp4").pictures) == count
 
@@ -264,9 +266,29 @@ def test_the_command(run, film, weight_file, tmp_path):
         assert result.exit_code == code and message in result.stderr and result.stderr.count("\n") == 1, result.output
 
 
+def test_the_command_paints_regions_strokes_and_kept_colours(run, film, tmp_path):
+    source, mask = film(frames=2), tmp_path / "mask.png"
+    write_image(mask, torch.ones(3, 6, 8))
+    result = run(source, tmp_path / "out.mp4", "--region", f"{mask}=photo", "--stroke", "off", "--keep-colors")
+    assert result.exit_code == 0, result.output
+    before, after = read_film(source), read_film(tmp_path / "out.mp4")
+    assert np.abs(before.pictures[1].astype(int) - after.pictures[1]).mean() < 3
+    for arguments, message in [
+        (("--region", "none.png=starry"), "none.png"),
+        (("--region", f"{mask}=wav"), "did you mean wave?"),
+        (("--stroke", "big"), "a stroke is"),
+    ]:
+        result = run(source, tmp_path / "out2.mp4", *arguments)
+        assert result.exit_code == 2 and message in result.stderr and result.stderr.count("\n") == 1, result.output
+    mask.rename(tmp_path / "mask.mp4")
+    result = run(source, tmp_path / "mask.mp4", "--region", f"{tmp_path / 'mask.mp4'}=starry")
+    assert result.exit_code == 2 and "it is an input" in result.stderr
+    assert run(source, tmp_path / "out2.mp4", "--strips", "off").exit_code == 2
+
+
 def test_a_batch_of_blends_is_refused_and_paths_may_be_strings(stylizer, film, tmp_path):
     source, target = str(film(frames=2)), str(tmp_path / "out.mp4")
-    for blends in ({"blend": torch.eye(4)}, {"to": torch.eye(4)}, {"blend": torch.ones(4, 2, 2) / 4}):
+    for blends in ({"options": PaintOptions(torch.eye(4))}, {"to": torch.eye(4)}):
         with pytest.raises(BlendError, match="one blend"):
             paint_video(stylizer, source, target, **blends)
     assert paint_video(stylizer, source, target).frames == 2

@@ -9,6 +9,7 @@ from films import RATE, make_film, read_film
 from PIL import Image
 
 from multistyle.errors import MultistyleError
+from multistyle.painting import PaintOptions
 from multistyle.stylizer import Stylizer
 from multistyle.video.clock import Clock
 from multistyle.video.cut import is_cut_short
@@ -25,7 +26,7 @@ def paint(model, tmp_path):
 
     def paint(source, suffix=".mp4", **options):
         target = tmp_path / f"out{suffix}"
-        painted = paint_video(stylizer, source, target, "photo", **options)
+        painted = paint_video(stylizer, source, target, PaintOptions("photo", **options))
         return read_film(target), painted.notes
 
     return paint
@@ -191,6 +192,15 @@ def test_the_place_that_a_phone_stores_under_its_own_name_is_kept(paint, tmp_pat
     assert paint(film, suffix)[0].tags["location"] == "+48.1371+011.5754/"
 
 
+@pytest.mark.parametrize("suffix", EVERY)
+def test_metadata_are_left_out_on_request(paint, tmp_path, suffix):
+    tags = {"title": "March", "creation_time": "2021-03-04T05:06:07.000000Z", "location": "+48.1371+011.5754/"}
+    film = make_film(tmp_path / "in.mp4", tags=tags, languages=["deu"])
+    assert "title" in paint(film, suffix)[0].tags
+    after = paint(film, suffix, keep_metadata=False)[0]
+    assert not {key.lower() for key in after.tags} & set(tags) and after.languages in (["deu"], ["ger"])
+
+
 @pytest.mark.parametrize("name", ["in.mp4", "in.avi", "in.mkv"])
 def test_a_tag_in_latin_1_is_read(paint, tmp_path, name):
     film = make_film(tmp_path / name, tags={"title": "Caf#"})
@@ -270,13 +280,15 @@ def test_transparent_parts_of_a_gif_are_white(paint, tmp_path):
 def test_a_blend_moves_over_films_whose_length_is_not_stored(model, tmp_path, monkeypatch):
     from multistyle.video.steady import Steady
 
-    shares, whole = [], Steady.__call__
+    shares, whole = [], Steady.paint
     monkeypatch.setattr(
         Steady,
-        "__call__",
-        lambda self, frame, blend, time: shares.append(float(blend[1])) or whole(self, frame, blend, time=time),
+        "paint",
+        lambda self, frame, blend, *rest: shares.append(float(blend[1])) or whole(self, frame, blend, *rest),
     )
     part = make_film(tmp_path / "part.ts", frames=5, sounds=[])
     (tmp_path / "in.ts").write_bytes(part.read_bytes() * 2)
-    paint_video(Stylizer(model, device="cpu"), tmp_path / "in.ts", tmp_path / "out.mp4", "photo", to="starry")
+    paint_video(
+        Stylizer(model, device="cpu"), tmp_path / "in.ts", tmp_path / "out.mp4", PaintOptions("photo"), to="starry"
+    )
     assert shares == pytest.approx([index / 9 for index in range(10)], abs=0.02)

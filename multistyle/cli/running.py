@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 
 # The base of typer's usage errors, which it does not export; it has what is used of its subclass.
 UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
-USAGE, FAILURE, INTERRUPTED = (
-    2,
-    1,
-    130,
-)  # exit codes: wrong usage, and nothing was painted; something failed while working; Ctrl-C
+# Exit codes: wrong usage, and nothing was painted; something failed while working; Ctrl-C, as of every program it ends.
+USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 
 
 def run(app: typer.Typer, name: str | None = None) -> None:

@@ -12,10 +12,8 @@ from typing import Annotated
 import typer
 
 from ..messages import say, tell
-from .options import LookOptions, Mix, ModelOptions, command, prepare
-from .running import FAILURE, USAGE, failing_with, showing
-
-INTERRUPTED = 130  # the exit code, as of every program that Ctrl-C ends
+from .options import LookOptions, Mix, ModelOptions, command, input_files, prepare
+from .running import FAILURE, INTERRUPTED, USAGE, failing_with, showing
 
 
 @command
@@ -32,7 +30,7 @@ def video(
     from ..video.paint import VideoInterrupted, check_video_paths, paint_video
 
     with failing_with(USAGE):
-        check_video_paths(source, target, [] if model.weights is None else [model.weights])
+        check_video_paths(source, target, input_files(model, look))
     first = [mix] if mix is not None else []
     stylizer, options = prepare(model, look, [*first, *([to] if to is not None else [])])
     options = replace(options, blend=mix)
@@ -46,7 +44,7 @@ def video(
                 raise KeyboardInterrupt
 
         try:
-            painted = paint_video(stylizer, source, target, options.blend, to, look.strength, look.size, progress)
+            painted = paint_video(stylizer, source, target, options, to, progress)
         except VideoInterrupted as interrupt:
             say(str(interrupt))
             raise typer.Exit(INTERRUPTED) from interrupt

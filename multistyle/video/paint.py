@@ -1,29 +1,34 @@
-"""Video file + blend -> painted video file: frame by frame, in the memory of a few frames, with its sound.
+"""Video file + options -> painted video file: frame by frame, in the memory of a few frames, with its sound.
 
 Frames keep their times and durations, and so the frame rate, constant or not; a rotation in the file is carried out on
 the frames, and the painted file has none. Sound is copied, or encoded again where the new file cannot hold it; title,
-date, place and languages are kept. Subtitles and chapters are left out, transparency is laid on white, and HDR is taken
-for ordinary video, without tone mapping. Needs PyAV: pip install 'multistyle[video]'.
+date, place and languages are kept, unless metadata are to be left out. Subtitles and chapters are left out,
+transparency is laid on white, and HDR is taken for ordinary video, without tone mapping. Needs PyAV: pip install
+'multistyle[video]'.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..blend import Blend
+from ..blend import Blend, Regions
 from ..errors import MultistyleError
 from ..files import atomic_write, check_place, remove_stale
 from ..image import resize_image
 from ..messages import Progress, no_progress
+from ..one_pass import fit_field
+from ..painting import PaintOptions, fit_to_picture, keep_colors_by_rows
 from ..stylizer import Stylizer
 from .reader import Frame, VideoReader, last_frame_time, load_av
-from .steady import Steady, one_blend
+from .steady import Steady
 from .writer import FORMATS, VideoWriter
 
 
@@ -47,33 +52,30 @@ def paint_video(
     stylizer: Stylizer,
     source: str | Path,
     target: str | Path,
-    blend: Blend | None = None,
+    options: PaintOptions = PaintOptions(),
     to: Blend | None = None,
-    strength: float = 1.0,
-    size: int | None = None,
     progress: Progress = no_progress,
 ) -> PaintedVideo:
     """Paint the video `source` into the file `target`, steadily (see `Steady`).
 
-    blend, strength: as in `Stylizer.__call__`, one blend (S,); to: the blend to move to, evenly from the first frame
-    to the last. size: of the longer side in px, None: as it is; an odd height or width gets one more row or column.
+    options: how each frame is painted. Masks and blend fields are fitted to the frame. Frames are never painted in
+    strips. An odd height or width gets one more row or column.
+    to: the blend to move to, evenly from the first frame to the last; with regions, that of the rest.
     progress: counts frames.
 
     The format is that of the target's suffix: H.264 in .mp4, .m4v, .mov and .mkv, VP9 in .webm. The file appears under
     its name when it is finished, and what was there before stays until then. After an interrupt (KeyboardInterrupt)
     the frames painted so far are kept beside it, as NAME.partial.SUFFIX, and `VideoInterrupted` is raised. Raises
     `MultistyleError` for what is not a video, cannot be written or does not go together; for a damaged or truncated
-    video after the file was finished with what could be read; and as `Stylizer.__call__` does, leaving no file.
+    video after the file was finished with what could be read; and as `paint_picture` does, leaving no file.
     """
     source, target = Path(source), Path(target)
     check_video_paths(source, target)
-    start = one_blend(stylizer, blend, strength)
-    end = start if to is None else one_blend(stylizer, to, strength)
-    paint = frame_painter(stylizer, start, end, size, last_frame_time(source) if to is not None else 0.0)
+    paint = frame_painter(stylizer, options, to, last_frame_time(source) if to is not None else 0.0)
     remove_stale(os.path.dirname(os.path.realpath(target)))
     with VideoReader(source) as reader, atomic_write(target) as temporary:
-        tags = {"tags": reader.metadata, "picture_tags": reader.stream.metadata}
-        writer = VideoWriter(temporary, target, reader.rate, reader.time_base, reader.sounds, **tags)
+        tags = (reader.metadata, reader.stream.metadata, options.keep_metadata)
+        writer = VideoWriter(temporary, target, reader.rate, reader.time_base, reader.sounds, *tags)
         frames = 0
         try:
             for frame in reader:
@@ -95,22 +97,53 @@ def paint_video(
 
 
 def frame_painter(
-    stylizer: Stylizer, start: Tensor, end: Tensor, size: int | None, last: float
+    stylizer: Stylizer, options: PaintOptions, to: Blend | None = None, last: float = 0.0
 ) -> Callable[[Frame], Tensor]:
     """A function that paints one frame after the other: `Frame` -> (3, H, W) in [0, 1].
 
-    start, end: the blends (S,) of the first frame and of the one that begins after `last` s. size: of the longer side
-    in px, None: as it is.
-    """
-    steady = Steady(stylizer)
+    options, to: as in `paint_video`.
+    last: time in s at which the last frame begins, where the blend moves.
 
+    Raises as `PaintOptions.resolve` does, and `MultistyleError` for options that frames cannot have.
+    """
+    if (options.strips, options.estimate) != (PaintOptions.strips, PaintOptions.estimate):
+        raise MultistyleError("frames of a video are not painted in strips; leave out strips and estimate")
+    one_pass, steady = stylizer.one_pass, Steady(stylizer)
+    start = options.resolve(one_pass)
+    end = start if to is None else replace(options, blend=to).resolve(one_pass)
+
+    @lru_cache(maxsize=1)  # without `to` it is the same for all frames
+    def fitted(height: int, width: int, share: float) -> tuple[Tensor, float | Tensor]:
+        blend = blend_between(start, end, share)
+        return fit_to_picture(one_pass, blend, options.depth(blend, height, width), height, width)
+
+    @torch.inference_mode()
     def paint(frame: Frame) -> Tensor:
         image = torch.from_numpy(frame.pixels).to(stylizer.device).permute(2, 0, 1).float() / 255
-        image = image if size is None else resize_image(image, size)
+        image = image if options.size is None else resize_image(image, options.size)
         share = min(1.0, frame.time / last) if last > 0 else 0.0
-        return steady(image, torch.lerp(start, end, share), time=frame.time)
+        painted = steady.paint(image, *fitted(*image.shape[1:], share), frame.time)
+        if options.keep_colors:
+            keep_colors_by_rows(painted, image)
+        return painted
 
     return paint
+
+
+def blend_between(start: Tensor | Regions, end: Tensor | Regions, share: float) -> Tensor | Regions:
+    """The blend that is `share` of the way from `start` to `end`, both from `PaintOptions.resolve`.
+
+    Regions are those of `start`; the blend of the rest moves. A field and a single blend, or fields of two sizes, give
+    a field.
+    """
+    if isinstance(start, Regions) or isinstance(end, Regions):
+        assert isinstance(start, Regions) and isinstance(end, Regions), "both come from the same options"
+        return replace(start, rest=torch.lerp(start.rest, end.rest, share))
+    if start.shape != end.shape:
+        fields = [blend if blend.ndim == 3 else blend[:, None, None] for blend in (start, end)]
+        size = [max(sides) for sides in zip(*(field.shape[1:] for field in fields), strict=True)]
+        start, end = (fit_field(field, *size) for field in fields)
+    return torch.lerp(start, end, share)
 
 
 def check_video_paths(source: str | Path, target: str | Path, inputs: Iterable[str | Path] = ()) -> None:

@@ -25,10 +25,13 @@ FILE_TAGS = {"DURATION", "ENCODER", "VENDOR_ID"}  # describe the old file, not t
 class SoundTrack:
     """A track of `container` that takes what the stream `source` holds, with its language, title and role.
 
+    keep_tags: False: of all tags only the language is kept.
     copied: whether packets are taken as they are; decided here, and False where `encode` or the container demands it.
     """
 
-    def __init__(self, source: AudioStream, container: OutputContainer, encode: bool = False) -> None:
+    def __init__(
+        self, source: AudioStream, container: OutputContainer, encode: bool = False, keep_tags: bool = True
+    ) -> None:
         self.source, self.copied = source, not encode
         if self.copied:
             try:
@@ -37,7 +40,8 @@ class SoundTrack:
                 self.copied = False
         if not self.copied:
             self.stream = self._add_encoder(source, container)
-        self.stream.metadata.update(kept_tags(source.metadata, container.format.name))
+        tags = kept_tags(source.metadata, container.format.name)
+        self.stream.metadata.update({key: tags[key] for key in tags if keep_tags or key == "language"})
         self.stream.disposition = source.disposition
         self.resampler: AudioResampler | None = None
         self.form: tuple | None = None

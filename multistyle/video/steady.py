@@ -4,14 +4,15 @@ A network trained on photos flickers on film, and for three reasons, each met wh
 
 - Its convolutions of stride 2 see every fourth pixel: the same scene one pixel further on is painted with other
   strokes. `Camera` measures how far the scene has moved, and the frame is moved by the fraction of a pixel, and padded,
-  so that the scene keeps its place on the network's grid; the painting is moved back. This is nearly all of the
-  flicker of a pan.
+  so that the scene keeps its place on the network's grid, at every scale; the painting is moved back. This is nearly
+  all of the flicker of a pan.
 - Sensor noise is painted as strokes. `Denoiser` averages a pixel over time where nothing moves.
 - The statistics of instance normalization are of the whole frame: something bright at the edge changes the colours of
   all of it. They are carried over, with a time constant.
 
 All three start afresh at a cut. What remains: motion that is not of the whole frame (people, zoom, rotation) is
-painted as it comes, and within the receptive field of the frame's edges (56 px) strokes follow the edge.
+painted as it comes, and within the receptive field of the frame's edges (56 px at the coarsest scale) strokes follow
+the edge.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ from ..blend import Blend
 from ..color import luminance
 from ..errors import BlendError, ImageError, MultistyleError
 from ..image import check_image
-from ..network import PHOTO, STRIDE
-from ..one_pass import Carry
+from ..network import STRIDE, photo_share
+from ..one_pass import Carry, fit_blend
+from ..strokes import Stroke, halvings, paint_scales, stroke_depth, stroke_number
 from ..stylizer import Stylizer
 from .motion import MATCH, PATCH, Camera, central, displacement, shift, tapered_spectrum, translate
 
 TIME_CONSTANT = 0.5  # s, of the statistics
 NOISE = 6 / 255  # mean difference of a neighbourhood up to which it is noise; at twice as much it is motion
 SHARE = 0.25  # of the newest frame, where nothing moves: frame-to-frame noise falls to a fifth
+ROOM = 8  # padding is less than this part of the shorter side, or statistics would be of padding instead of the frame
 CUT = 0.3  # of the two frames' contrasts; unrelated pictures are near 0.56
 
 
@@ -67,53 +70,87 @@ class Steady:
     """
 
     def __init__(self, stylizer: Stylizer) -> None:
-        self.stylizer = stylizer
+        self.one_pass = stylizer.one_pass
         self.previous: Tensor | None = None
+        self.carries: list[Carry] = []
         self.time = 0.0
 
-    def __call__(self, frame: Tensor, blend: Blend | None = None, strength: float = 1.0, time: float = 0.0) -> Tensor:
-        """Paint `frame` (3, H, W) in [0, 1], shown at `time` (s, not before the last frame's): (3, H, W) in [0, 1].
+    def __call__(
+        self,
+        frame: Tensor,
+        blend: Blend | None = None,
+        strength: float = 1.0,
+        time: float = 0.0,
+        stroke: Stroke = "auto",
+    ) -> Tensor:
+        """Paint `frame` (3, H, W) in [0, 1]: (3, H, W) in [0, 1].
 
-        blend, strength, and what is raised: see `Stylizer.__call__`; one blend (S,). A frame of another size is a cut.
-        Raises `MultistyleError` also for a batch of frames or blends, and for a time before the last one.
+        blend, strength, stroke: see `Stylizer.__call__`; one blend (S,), or a blend field (S, h, w).
+        time: at which the frame is shown, in s; not before the last frame's.
+
+        A frame of another size is a cut. Raises as `Stylizer.__call__` does, and `MultistyleError` also for a batch of
+        frames or blends, and for a time before the last one.
         """
-        weights = self._checked(frame, blend, strength, time)
-        frame = frame.to(self.stylizer.device, torch.float32)
+        check_image(frame)
+        weights = self.one_pass.blend(blend, strength)
+        if weights.ndim == 2:
+            raise BlendError(f"a frame is painted in one blend, not in {len(weights)}")
+        size = frame.shape[-2:]
+        return self.paint(frame, fit_blend(weights, *size), stroke_depth(stroke_number(stroke), *size), time)
+
+    @torch.inference_mode()
+    def paint(self, frame: Tensor, blend: Tensor, depth: float | Tensor, time: float) -> Tensor:
+        """As a call, given what `painting.fit_to_picture` returns.
+
+        blend: (S,), or a field (S, H, W).
+        depth: of the strokes (see `strokes`), a number or a map (1, 1, H, W).
+        """
+        self._check(frame, time)
+        device = self.one_pass.device
+        frame, blend = frame.to(device, torch.float32), blend.to(device)[None]
         if self.previous is None or self.previous.shape != frame.shape or is_cut(self.previous, frame):
-            self.carry, self.denoiser, self.camera = Carry(), Denoiser(), Camera()
+            self.carries, self.denoiser, self.camera = [], Denoiser(), Camera()
         moved = self.camera.follow(luminance(frame).cpu())
         down, right = self.camera.fraction
         steady = self.denoiser(shift(frame, (-down, -right)).clamp(0, 1), moved)
-        self.carry.share = 1 - math.exp((self.time - time) / TIME_CONSTANT)
+        self.carries += [Carry() for _ in range(halvings(depth) + 1 - len(self.carries))]
+        for carry in self.carries:
+            carry.share = 1 - math.exp((self.time - time) / TIME_CONSTANT)
         self.previous, self.time = frame, time
-        # what has moved by c pixels since the first frame keeps its place on the grid when as many lie before it
-        top, left = (-cell % STRIDE for cell in self.camera.cell)
-        padded = F.pad(steady[None], (left, 0, top, 0), mode="replicate")[0]
-        painted = self.stylizer.one_pass(padded, weights, partial(self.stylizer.one_pass.paint, carry=self.carry))[
-            :, top:, left:
-        ]
-        photo = weights[PHOTO]  # its share is of the frame as it is, noise and all
-        return (shift(painted - photo * steady, self.camera.fraction) + photo * frame).clamp(0, 1)
+        painted = self._paint_on_grid(steady[None], blend, depth)
+        photo = photo_share(blend)[0]  # of the frame as it is, noise and all
+        return (photo * frame + (1 - photo) * shift(painted[0], self.camera.fraction)).clamp(0, 1)
 
-    def _checked(self, frame: Tensor, blend: Blend | None, strength: float, time: float) -> Tensor:
-        """The weights (S,) of `blend` at `strength`. Raises `MultistyleError` for what `__call__` cannot take."""
+    def _paint_on_grid(self, image: Tensor, blend: Tensor, depth: float | Tensor) -> Tensor:
+        """`paint_scales` of (1, 3, H, W), with the scene where it was on the network's grid in the first frame."""
+        grid = grid_side(depth, *image.shape[2:])
+        # what has moved by c pixels since the first frame keeps its place when as many, modulo the grid, lie before it
+        top, left = (-cell % grid for cell in self.camera.cell)
+        pad = partial(F.pad, pad=(left, 0, top, 0), mode="replicate")
+        field, depths = pad(blend) if blend.ndim == 4 else blend, pad(depth) if isinstance(depth, Tensor) else depth
+        return paint_scales(self.one_pass, pad(image), field, depths, self.carries)[:, :, top:, left:]
+
+    def _check(self, frame: Tensor, time: float) -> None:
+        """Raise `MultistyleError` for a frame or a time that `__call__` cannot take."""
         check_image(frame)
         if frame.ndim != 3:
             raise ImageError(f"one frame a call: expected shape (3, H, W), got {tuple(frame.shape)}")
-        weights = one_blend(self.stylizer, blend, strength)
         if not (math.isfinite(time) and (self.previous is None or time >= self.time)):
             raise MultistyleError(
                 f"times of frames are finite and do not go back; got {time:g} s after {self.time:g} s"
             )
-        return weights
 
 
-def one_blend(stylizer: Stylizer, blend: Blend | None = None, strength: float = 1.0) -> Tensor:
-    """The weights (S,) of `blend` at `strength`. Raises `BlendError`, also for a batch and for a blend field."""
-    weights = stylizer.blend(blend, strength)
-    if weights.ndim != 1:
-        raise BlendError(f"a frame is painted in one blend, of shape (S,); got shape {tuple(weights.shape)}")
-    return weights
+def grid_side(depth: float | Tensor, height: int, width: int) -> int:
+    """Side in px of the cells in which the scene keeps its place, for frames of height x width px.
+
+    It is the network's stride at the coarsest level, seen at full size: below 2 % of the longer side for strokes of
+    the usual size. Where strokes are so broad that frames would be padded by more than 1 / `ROOM`, a finer level's.
+    """
+    levels = halvings(depth)
+    while levels and STRIDE << levels > min(height, width) / ROOM:
+        levels -= 1
+    return STRIDE << levels
 
 
 def is_cut(before: Tensor, after: Tensor) -> bool:

@@ -37,7 +37,8 @@ class VideoWriter:
 
     path: where it is written, a temporary file usually. target: its name in errors; its suffix gives the format.
     rate: frames a second, for players that ask; time_base: the unit of all times, in s. sounds:
-    tracks whose packets will come. tags, picture_tags: of the file and of its picture track.
+    tracks whose packets will come. tags, picture_tags: of the file and of its picture track. keep_tags: False: no tags
+    are written but the languages of the sound.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class VideoWriter:
         sounds: Sequence[AudioStream] = (),
         tags: Mapping[str, str] | None = None,
         picture_tags: Mapping[str, str] | None = None,
+        keep_tags: bool = True,
     ) -> None:
         self.path, self.target, self.format = path, target, FORMATS[target.suffix.lower()]
         self.rate, self.time_base, self.sounds = rate, time_base, sounds
-        self.tags = _kept_file_tags(tags or {})
-        self.picture_tags = kept_tags(picture_tags or {}, self.format)
+        self.keep_tags = keep_tags
+        self.tags = _kept_file_tags(tags or {}) if keep_tags else {}
+        self.picture_tags = kept_tags(picture_tags or {}, self.format) if keep_tags else {}
         self.notes: list[str] = []  # what was changed, a line each
         self.durations: dict[int, int] = {}  # of frames inside the encoder, by their ticks
         self.container: OutputContainer | None = None
@@ -119,7 +122,7 @@ class VideoWriter:
         context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1  # BT.709, video
         if aspect:
             context.sample_aspect_ratio = aspect
-        self.tracks = {sound.index: SoundTrack(sound, container, encode) for sound in self.sounds}
+        self.tracks = {sound.index: SoundTrack(sound, container, encode, self.keep_tags) for sound in self.sounds}
         container.start_encoding()
 
     def _mux_pictures(self, packets: Sequence[Packet]) -> None:
