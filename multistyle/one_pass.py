@@ -122,6 +122,7 @@ class OnePass:
                 painted, statistics = self.fast(padded, padded_blend, *self._carried(carry))
         except (RuntimeError, MemoryError) as error:
             raise self._explain(error, height, width) from error
+        check_painted(painted)
         if carry is not None:
             carry.statistics = statistics
         return cut_from_grid(painted, height, width)
@@ -157,6 +158,14 @@ class OnePass:
         working.wait_stream(copying)
         sent.record_stream(working)
         return sent
+
+
+def check_painted(painted: Tensor) -> None:
+    """Raise `MultistyleError` where a painting, in [0, 1], holds NaN, which bytes would make black."""
+    if not bool(torch.isfinite(painted.sum(dtype=torch.float32))):
+        raise MultistyleError(
+            "the painting holds NaN: the numbers of the weights or the style are too large for the precision"
+        )
 
 
 def _any_flat(images: Tensor) -> bool:

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .network import FRAME, STRIDE, StyleNetwork, grid_index, modulate, moments
+from .one_pass import check_painted
 from .strip_source import Source, put
 
 MARGIN = 4  # rows of quarter size; stem, head (15 px at most) and the convolutions between reach no further
@@ -183,6 +184,7 @@ class StripPainter:
     def _put(self, output: Tensor, painted: Tensor, start: int, stop: int) -> None:
         kept = self.source.kept(self.rows[STRIDE * start : STRIDE * stop], self.columns).to(self.device)
         mixed = (kept * self.photo(start, stop) + (1 - kept) * painted).clamp_(0, 1)[0]
+        check_painted(mixed)
         top = STRIDE * start - FRAME
         rows = output[:, max(0, top) : max(0, STRIDE * stop - FRAME)]
         mixed = mixed[:, max(0, -top) :][:, : rows.shape[1], FRAME : FRAME + rows.shape[2]]

@@ -24,6 +24,7 @@ from multistyle.folder_plan import painting_names, plan_folder
 from multistyle.image import read_image, resize_image, write_image
 from multistyle.mix_record import BlendRecord, draw_mix
 from multistyle.painting import PaintOptions, Region
+from multistyle.stylizer import Stylizer
 
 NAMES = ["a.png", "b.jpg", "deep/er/a.png", "deep/still.gif", "deep/z.png", "wide.png"]
 
@@ -569,3 +570,12 @@ def test_a_blend_field_is_painted_in_every_picture(stylizer, source, tmp_path):
     field[:, :, 0] = stylizer.blend("photo")[:, None]
     outcomes = paint(stylizer, source, tmp_path / "out", blend=field)
     assert outcomes and not any(outcome.error for outcome in outcomes)
+
+
+@pytest.mark.parametrize("strips", ["auto", "64"])
+def test_a_style_that_overflows_paints_no_black_pictures(model, make_pictures, tmp_path, strips):
+    model.network.table[1] = 3e38
+    plan = plan_folder(make_pictures("in", "abc", 70, 80), tmp_path / "out")
+    outcomes = list(paint_folder(Stylizer(model, "cpu"), plan, PaintOptions("starry", strips=strips)))
+    assert all("holds NaN" in str(outcome.error) for outcome in outcomes)
+    assert not list((tmp_path / "out").iterdir())
