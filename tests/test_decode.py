@@ -494,3 +494,12 @@ def test_integers_of_32_bits_are_taken_as_16(tmp_path):
     Image.fromarray(np.full((4, 4), 70000, np.int32)).save(tmp_path / "b.tif")
     with pytest.raises(ImageError, match=r"from 70000 to 70000"):
         read_image(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize("values", [np.uint16([[0, 1000, 65535]]), np.float32([[0, 0.25, 1]])])
+def test_a_deep_tiff_in_which_zero_is_white_is_no_negative(tmp_path, values):
+    Image.fromarray(values).save(tmp_path / "grey.tif", tiffinfo={262: 0})
+    most = 65535 if values.dtype == np.uint16 else 1
+    assert (read_image(tmp_path / "grey.tif")[0] - (1 - torch.from_numpy(values / most))).norm() < 1e-6
+    as_bytes = read_picture(tmp_path / "grey.tif", torch.uint8).image[0]
+    assert torch.equal(as_bytes, ((1 - torch.from_numpy(values / most)) * 255).round().byte())

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
-from PIL import GifImagePlugin, Image
+from PIL import GifImagePlugin, Image, TiffImagePlugin
 from torch import Tensor
 
 from ..device import free_memory
@@ -24,6 +24,7 @@ UNCHECKED = 1 << 24  # pixels; a picture up to this size is read without asking 
 PAINTING_BYTES = 40  # a pixel: the picture and the painting as bytes, and the features that strips keep of them
 DECODING_BYTES = 12  # a pixel: Pillow's picture, twice where it is turned, and the picture as bytes
 BAND_PIXELS = 1 << 22  # that are converted at a time
+PHOTOMETRIC = 262  # the tag of a TIFF that says which number is white
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -57,6 +58,7 @@ def decode(source: BinaryIO, dtype: torch.dtype, size: int | None) -> Decoded:
     _draft(container.opened, size)
     check_memory(*container.opened.size[::-1], reduced=size is not None and size < max(height, width))
     extents = _extents(container.opened)
+    negative = _is_negative(container.opened)
     opened = _load(container, size)
     if size is not None and math.prod(opened.size) > LARGE:
         dtype = torch.uint8
@@ -64,6 +66,8 @@ def decode(source: BinaryIO, dtype: torch.dtype, size: int | None) -> Decoded:
     info = container.info
     del opened, container  # whose pixels take memory
     image, alpha = _to_tensors(picture, transparency, orientation, info, dtype)
+    if negative:
+        image = (255 if dtype == torch.uint8 else 1) - image
     return Decoded(image, alpha, metadata, (height, width))
 
 
@@ -85,6 +89,12 @@ def decode_pil(picture: Image.Image) -> Decoded:
 def _extents(opened: Image.Image) -> tuple[int, int, int, int] | None:
     """Where a GIF's frame, not yet decoded, lies in the picture: left, top, right, bottom; None for another format."""
     return opened.tile[0][1] if isinstance(opened, GifImagePlugin.GifImageFile) and opened.tile else None
+
+
+def _is_negative(opened: Image.Image) -> bool:
+    """Whether 0 is white in a TIFF of more than 8 bits, which Pillow gives as it is; others it turns by itself."""
+    tiff = isinstance(opened, TiffImagePlugin.TiffImageFile)
+    return tiff and opened.tag_v2.get(PHOTOMETRIC) == 0 and opened.mode.startswith(("I", "F"))
 
 
 def _to_tensors(
