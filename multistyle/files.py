@@ -168,8 +168,8 @@ def check_place(
     that is in one of the folders is ever replaced.
     """
     path = Path(path)
-    target = Path(os.path.realpath(path))
     try:
+        target = Path(os.path.realpath(path))
         mode = os.stat(target).st_mode
     except FileNotFoundError:
         mode = None

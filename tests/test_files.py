@@ -154,3 +154,8 @@ def test_what_is_no_place_or_no_file_is_refused(tmp_path):
         check_place(tmp_path / "none" / "a")
     with pytest.raises(ImageError, match="No such file"):
         check_input(tmp_path / "none", ImageError)
+
+
+def test_a_name_with_a_nul_is_refused(tmp_path):
+    with pytest.raises(MultistyleError, match="cannot write .*null"):
+        check_place(f"{tmp_path}/a\0.png")
