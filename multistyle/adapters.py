@@ -40,7 +40,8 @@ def _from_array(array: np.ndarray) -> Picture:
         raise ImageError(f"an image array has the shape (H, W, 3) or (H, W, 4), not {array.shape}")
     if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
         raise ImageError(f"an image array is uint8, or float in [0, 1], not {array.dtype}")
-    whole = torch.from_numpy(np.ascontiguousarray(array)).permute(2, 0, 1)
+    kind = array.dtype if array.dtype in (np.uint8, np.float16, np.float64) else np.float32  # of any byte order
+    whole = torch.from_numpy(np.require(array, kind, ["C", "W"])).permute(2, 0, 1)
     image = _checked(whole[:3])
     if len(whole) == 3:
         return Picture(image, None)

@@ -82,15 +82,21 @@ def style_axis(blend: Tensor) -> int:
 
 def with_strength(blend: Tensor, strength: float) -> Tensor:
     """A blend or field at a strength in [0, 1]: what the strength leaves goes to photo. Raises `BlendError`."""
-    try:
-        strength = float(strength)
-    except (TypeError, ValueError):
-        raise BlendError(f"a strength is a number between 0 and 1, not {strength!r}") from None
-    if not 0 <= strength <= 1:
-        raise BlendError(f"a strength is between 0 and 1, not {strength:g}")
+    strength = check_strength(strength)
     blend = strength * blend
     blend.select(style_axis(blend), PHOTO).add_(1 - strength)
     return blend
+
+
+def check_strength(strength: float) -> float:
+    """`strength` as a number. Raises `BlendError` unless it is one in [0, 1]."""
+    try:
+        number = float(strength)
+    except (TypeError, ValueError):
+        raise BlendError(f"a strength is a number between 0 and 1, not {strength!r}") from None
+    if not 0 <= number <= 1:
+        raise BlendError(f"a strength is between 0 and 1, not {number:g}")
+    return number
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ class Regions:
                 f"regions have at least one mask, and one blend a mask; got {len(self.masks)} and {len(self.blends)}"
             )
         for mask in self.masks:
-            _check_mask(mask)
+            check_mask(mask)
         for blend in (*self.blends, self.rest):
             _check_blend(blend)
             if blend.shape != self.rest.shape:
@@ -143,7 +149,8 @@ class Regions:
         return torch.cat([claims / claimed.clamp_min(1), (1 - claimed).clamp_min(0)])
 
 
-def _check_mask(mask: Tensor) -> None:
+def check_mask(mask: Tensor) -> None:
+    """Raise `BlendError` unless `mask` is (h, w), uint8, or float in [0, 1]."""
     expected = "a region's mask is a tensor (h, w), uint8, or float in [0, 1]"
     if not isinstance(mask, Tensor) or not (mask.dtype == torch.uint8 or mask.is_floating_point()):
         raise BlendError(f"{expected}; got {getattr(mask, 'dtype', type(mask).__name__)}")

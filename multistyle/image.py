@@ -22,6 +22,7 @@ from .formats.transparency import mask_of
 from .resize import as_dtype, check_size, fitted_size, interpolate, interpolate_straight
 
 WRITABLE = set(FORMATS)  # suffixes
+FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 HEIF = {".heic", ".heif", ".hif"}
 
 
@@ -148,25 +149,32 @@ def lay_on_white(image: Tensor, alpha: Tensor) -> Tensor:
 
 
 def resize_image(image: Tensor, size: int) -> Tensor:
-    """`image` (C, H, W), float in [0, 1] or bytes, with its longer side made `size` px, up or down.
+    """`image` (3, H, W), float in [0, 1] or bytes, with its longer side made `size` px, up or down.
 
     By antialiased bicubic interpolation.
 
-    Raises `ImageError` where size is below 1.
+    Raises `ImageError` for another image, and where size is no whole number above 0, or beyond the free memory.
     """
-    check_size(size)
-    height, width = image.shape[1:]
-    return interpolate(image, fitted_size(height, width, size))
+    check_picture(Picture(image))
+    return interpolate(image, _wanted_size(image, size))
 
 
 def resize_picture(picture: Picture, size: int) -> Picture:
     """`picture` with its longer side made `size` px, as `resize_image`; the colours of what is transparent stay out.
 
-    Raises `ImageError` where size is below 1.
+    Raises `ImageError` as `resize_image` does.
     """
+    check_picture(picture)
+    return _resized(picture, _wanted_size(picture.image, size))
+
+
+def _wanted_size(image: Tensor, size: int) -> tuple[int, int]:
     check_size(size)
-    height, width = picture.image.shape[1:]
-    return _resized(picture, fitted_size(height, width, size))
+    height, width = image.shape[1:]
+    try:
+        return fitted_size(height, width, size)
+    except ImageError as error:
+        raise ImageError(f"the picture {error}") from error
 
 
 def _resized(picture: Picture, shape: tuple[int, int]) -> Picture:
@@ -181,11 +189,13 @@ def _resized(picture: Picture, shape: tuple[int, int]) -> Picture:
 def check_image(image: Tensor) -> None:
     """Raise `ImageError` unless `image` is float, (3, H, W) or (B, 3, H, W), not empty, finite and in [0, 1]."""
     expected = "an image tensor is float, (3, H, W) or (B, 3, H, W), in [0, 1]"
-    if not isinstance(image, Tensor) or not image.is_floating_point():
+    if not isinstance(image, Tensor) or image.dtype not in FLOATS:
         raise ImageError(f"{expected}; got {getattr(image, 'dtype', type(image).__name__)}")
+    if image.layout != torch.strided or image.is_meta:
+        raise ImageError(f"{expected}; got a {'meta' if image.is_meta else 'sparse'} tensor")
     if image.ndim not in (3, 4) or image.shape[-3] != 3 or image.numel() == 0:
         raise ImageError(f"{expected}; got shape {tuple(image.shape)}")
-    low, high = (float(value) for value in image.aminmax())
+    low, high = (float(value) for value in image.detach().aminmax())
     if not (low >= 0 and high <= 1):
         raise ImageError(f"{expected}; got values from {low:g} to {high:g}")
 
@@ -201,6 +211,8 @@ def check_picture(picture: Picture) -> None:
     if image.ndim != 3 or len(image) != 3 or not image.numel():
         raise ImageError(f"one picture has the shape (3, H, W), not {tuple(image.shape)}")
     if alpha is not None:
+        if not isinstance(alpha, Tensor):
+            raise ImageError(f"alpha is a tensor (1, H, W), not {type(alpha).__name__}")
         if alpha.shape != (1, *image.shape[1:]):
             raise ImageError(f"alpha has the shape (1, H, W) of its image, not {tuple(alpha.shape)}")
         check_image(alpha.expand(3, -1, -1))

@@ -12,12 +12,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .blend import Blend, Regions
+from .blend import Blend, Regions, check_mask, check_strength
 from .color import keep_colors
 from .errors import BlendError, MultistyleError
-from .image import Picture, picture_size, read_picture, resize_picture
+from .image import Picture, check_picture, picture_size, read_picture, resize_picture
 from .messages import Progress, no_progress
 from .one_pass import OnePass, fit_blend
+from .resize import check_size
 from .strip_source import Depths, as_float, put
 from .strips import SIDE, SMALLEST, needs_strips, paint_strips
 from .strokes import Stroke, paint_scales, stroke_depth, stroke_number
@@ -51,10 +52,10 @@ class PaintOptions:
     estimate: bool = False  # in strips: statistics from a reduced picture; faster, and approximate
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength <= 1:
-            raise BlendError(f"a strength is between 0 and 1, not {self.strength:g}")
-        if self.size is not None and self.size < 1:
-            raise MultistyleError(f"a size is at least 1 pixel, not {self.size}")
+        check_strength(self.strength)
+        check_size(self.size)
+        if not isinstance(self.regions, Sequence) or not all(isinstance(region, Region) for region in self.regions):
+            raise MultistyleError("regions are a list of Region(mask, blend)")
         for stroke in (self.stroke, *(region.stroke for region in self.regions if region.stroke is not None)):
             stroke_number(stroke)
         if self.strips not in ("auto", "off") and not (str(self.strips).isdecimal() and int(self.strips) >= SMALLEST):
@@ -109,6 +110,7 @@ def paint_picture(
 
     Raises `MultistyleError` for options that do not fit the model or the picture.
     """
+    check_picture(picture)
     blend = options.resolve(one_pass)
     image, alpha, metadata = picture if options.size is None else resize_picture(picture, options.size)
     depth = options.depth(blend, *image.shape[1:])
@@ -164,7 +166,10 @@ def keep_colors_by_rows(painted: Tensor, photo: Tensor) -> None:
 
 
 def _as_bytes(mask: Tensor) -> Tensor:
-    return mask if mask.dtype == torch.uint8 else (mask * 255).round().byte()
+    if isinstance(mask, Tensor) and mask.dtype == torch.bool:
+        mask = mask.float()
+    check_mask(mask)
+    return mask if mask.dtype == torch.uint8 else (mask.clamp(0, 1) * 255).round().byte()
 
 
 def load_picture(source: str | Path, options: PaintOptions) -> Picture:

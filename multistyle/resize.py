@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Integral
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .device import free_memory
 from .errors import ImageError
 
+UNCHECKED = 1 << 24  # pixels; up to this size, pictures are enlarged without asking for the free memory
+ENLARGED_BYTES = 64  # a pixel: the picture and the painting as floats, and the features that strips keep of them
 BAND_NUMBERS = 1 << 24  # of a picture at a time, where one with transparency is resized
 
 
@@ -21,23 +25,36 @@ def as_dtype(image: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def check_size(size: int | None) -> None:
-    """Raise `ImageError` where `size` is below 1."""
-    if size is not None and size < 1:
-        raise ImageError(f"a size is at least 1 pixel, not {size}")
+    """Raise `ImageError` unless `size` is None, or a whole number of 1 or more."""
+    if size is not None and (not isinstance(size, Integral) or size < 1):
+        raise ImageError(f"a size is a whole number, at least 1 pixel, not {size!r}")
 
 
 def fitted_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """Height and width of a picture of height x width px whose longer side becomes `size` px."""
-    scale = size / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
+    """Height and width of a picture of height x width px whose longer side becomes `size` px.
+
+    Raises `ImageError`, without the picture's name, where that is more than the free memory can hold.
+    """
+    longer = max(height, width)
+    fitted = max(1, round(height * size / longer)), max(1, round(width * size / longer))
+    pixels = fitted[0] * fitted[1]
+    if size > longer and pixels > UNCHECKED:
+        need, free = pixels * ENLARGED_BYTES, free_memory(torch.device("cpu"))
+        if need > free:
+            raise ImageError(
+                f"would take about {need / 1e9:.1f} GB of memory at {fitted[1]} x {fitted[0]} pixels, "
+                f"and {free / 1e9:.1f} GB are free; ask for a smaller size"
+            )
+    return fitted
 
 
 def interpolate(image: Tensor, shape: tuple[int, int]) -> Tensor:
     """`image` (C, H, W), float in [0, 1] or bytes, of height and width `shape`, by bicubic interpolation."""
     if image.shape[1:] == shape:
         return image
-    resized = F.interpolate(image[None], shape, mode="bicubic", antialias=True)[0]
-    return resized if image.dtype == torch.uint8 else resized.clamp(0, 1)
+    if image.dtype == torch.uint8:
+        return _stretch(image, shape)
+    return _stretch(image.float(), shape).clamp(0, 1).to(image.dtype)
 
 
 def interpolate_straight(image: Tensor, alpha: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -149,8 +149,8 @@ Source = PhotoSource | FinerSource
 
 
 def as_float(image: Tensor) -> Tensor:
-    """An image in bytes as float in [0, 1]; a float one as it is."""
-    return image / 255 if image.dtype == torch.uint8 else image
+    """An image, of bytes or of floats of any precision, as float32 in [0, 1]."""
+    return image / 255 if image.dtype == torch.uint8 else image.float()
 
 
 def put(target: Tensor, image: Tensor) -> None:

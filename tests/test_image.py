@@ -324,7 +324,7 @@ def test_resize_sets_the_longer_side():
     assert resize_image(image, 80).shape == (3, 40, 80)
     assert resize_image(image, 1).shape == (3, 1, 1)
     assert resize_image(image, 40) is image
-    assert 0 <= resize_image(image, 57).min() and resize_image(image, 57).max() <= 1
+    assert resize_image(image, 57).min() >= 0 and resize_image(image, 57).max() <= 1
     with pytest.raises(ImageError, match="at least 1"):
         resize_image(image, 0)
 
@@ -381,3 +381,35 @@ def test_a_pil_image_is_read_as_its_file_is(tmp_path):
     assert from_pil(Image.new("RGB", (2, 2))).metadata is None
     with pytest.raises(ImageError, match="PIL image has values"):
         from_pil(Image.new("F", (2, 2), 255.0))
+
+
+def test_a_size_beyond_memory_is_refused_before_it_is_tried(tmp_path):
+    write_image(tmp_path / "a.png", torch.rand(3, 8, 12))
+    for size in (200_000, 10**9, 10**30):
+        with pytest.raises(ImageError, match=r"^\S*a.png would take about .* GB .* ask for a smaller size$"):
+            read_picture(tmp_path / "a.png", size=size)
+        with pytest.raises(ImageError, match="^the picture would take about"):
+            resize_image(torch.rand(3, 8, 12), size)
+
+
+def test_an_image_that_is_resized_is_checked():
+    for image in (
+        torch.rand(3, 4, 4) * 255,
+        torch.rand(3, 4, 4) * torch.nan,
+        torch.rand(4, 4, 4),
+        torch.rand(1, 3, 4, 4),
+    ):
+        with pytest.raises(ImageError):
+            resize_image(image, 2)
+    for size in (0, 2.5, "3", float("nan")):
+        with pytest.raises(ImageError, match="a size is a whole number"):
+            resize_image(torch.rand(3, 4, 4), size)
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        assert resize_image(torch.ones(3, 4, 4, dtype=dtype), 2).dtype == dtype
+
+
+def test_tensors_that_hold_no_plain_numbers_are_refused():
+    image = torch.rand(3, 4, 4)
+    for odd in (image.to_sparse(), image.to("meta"), image.to(torch.float8_e4m3fn)):
+        with pytest.raises(ImageError, match="an image tensor is float"):
+            check_image(odd)

@@ -23,10 +23,9 @@ ROAD = [
         "formats.png_chunks",
         "formats.jpeg_segments",
         "formats.profiles",
-        "resize",
     }
     | {"video.clock", "video.cut", "video.pictures"},
-    {"formats.containers", "video.reader", "video.motion", "tensor_file"},
+    {"formats.containers", "video.reader", "video.motion", "tensor_file", "resize"},
     {"formats.metadata", "formats.transparency", "video.sound"},
     {"formats.decode", "formats.encode"},
     {"image", "blend", "video.writer"},

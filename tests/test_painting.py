@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from multistyle.color import keep_colors
-from multistyle.errors import ImageError, MultistyleError
+from multistyle.errors import BlendError, ImageError, MultistyleError
 from multistyle.image import Picture, read_image, read_mask, write_image
 from multistyle.painting import PaintOptions, Region
 from multistyle.stylizer import paint_file
@@ -146,3 +146,66 @@ def test_pictures_of_any_kind_come_back_as_that_kind(stylizer):
 def test_what_is_no_picture_is_refused(stylizer, picture):
     with pytest.raises(ImageError):
         stylizer.paint(picture, "wave")
+
+
+def test_masks_are_checked_before_they_become_bytes(stylizer):
+    image = torch.rand(3, 20, 30)
+    for mask in (torch.full((20, 30), 255.0), torch.full((20, 30), torch.nan), np.ones((20, 30), np.float32), "m.png"):
+        with pytest.raises(BlendError, match="a region's mask is"):
+            stylizer.paint(image, "starry", regions=[Region(mask, "wave")])
+    whole = stylizer.paint(image, "wave")
+    for mask in (
+        torch.ones(20, 30),
+        torch.full((20, 30), 255, dtype=torch.uint8),
+        torch.ones(20, 30, dtype=torch.bool),
+    ):
+        got = stylizer.paint(image, "starry", regions=[Region(mask, "wave")])
+        assert (got - whole).norm() < 1e-3 * whole.norm()
+
+
+@pytest.mark.parametrize("strips", ["off", 64])
+def test_every_picture_is_checked_however_it_is_painted(stylizer, strips):
+    image, how = torch.rand(3, 70, 90), PaintOptions("starry", strips=strips)
+    for wrong in (image * 255, image * torch.nan, image[None], image[:2], None, "photo.png"):
+        with pytest.raises(ImageError):
+            stylizer.paint_picture(Picture(wrong), how)
+    for alpha in (torch.rand(1, 7, 9), "alpha"):
+        with pytest.raises(ImageError, match="alpha"):
+            stylizer.paint_picture(Picture(image, alpha), how)
+    expected = stylizer.paint_picture(Picture(image), how).picture.image
+    for dtype, most in ((torch.float64, 1e-5), (torch.float16, 1e-2)):
+        got = stylizer.paint_picture(Picture(image.to(dtype)), how).picture.image
+        assert got.dtype == dtype and (got.float() - expected).norm() < most * expected.norm()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"strength": "a"},
+        {"strength": None},
+        {"size": "5"},
+        {"size": 5.5},
+        {"size": float("nan")},
+        {"regions": None},
+        {"regions": [(torch.ones(2, 2), "starry")]},
+        {"regions": "mask.png=starry"},
+    ],
+)
+def test_options_of_another_type_are_refused_in_one_line(wrong):
+    with pytest.raises(MultistyleError, match="^[^\n]*$"):
+        PaintOptions("starry", **wrong)
+
+
+def test_arrays_of_any_byte_order_and_precision(stylizer):
+    array = np.random.default_rng(0).random((20, 30, 4))
+    for dtype in (">f2", ">f4", ">f8", np.longdouble):
+        got = stylizer.paint(array.astype(dtype), "photo")
+        assert got.dtype == dtype and np.linalg.norm(got.astype(float) - array) < 1e-2 * np.linalg.norm(array)
+
+
+def test_an_array_that_is_read_only_is_painted_quietly_and_kept(stylizer, recwarn):
+    array = np.random.default_rng(0).integers(0, 256, (20, 30, 4), dtype=np.uint8)
+    before = array.copy()
+    array.setflags(write=False)
+    stylizer.paint(array, "starry")
+    assert not recwarn.list and np.array_equal(array, before)
