@@ -237,6 +237,7 @@ def test_learning_rate_rises_then_falls_to_nothing():
         ("warmup = -1", "warmup must be from 0 to"),
         ("checkpoint_minutes = nan", "checkpoint_minutes must be from 0 to"),
         ("seed = 9223372036854775808", "seed must be from 0 to"),
+        ("seed = 0x" + "f" * 5000, "seed must be from 0 to .* a number of thousands of digits"),
         ("seed = -1", "seed must be from 0 to"),
         ("channels_last = 1", "channels_last must be true or false"),
         ("schedule = ['cosine']", "schedule must be a string"),
@@ -424,6 +425,15 @@ def test_a_run_never_replaces_what_it_reads(linked, output, message):
         app(words, standalone_mode=False)
     assert "\n" not in str(raised.value)
     assert {file: file.read_bytes() for file in linked.rglob("*") if file.is_file()} == kept
+
+
+@pytest.mark.parametrize("output", ["", ".", "/"])
+def test_a_run_needs_a_name_for_its_file(material, monkeypatch, output):
+    monkeypatch.chdir(material)
+    words = command(material, 3)[3:]
+    words[words.index("--output") + 1] = output
+    with pytest.raises(MultistyleError, match="it is a folder"):
+        app(words, standalone_mode=False)
 
 
 def test_a_photo_in_an_archive_is_not_replaced_either(material):

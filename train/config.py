@@ -96,10 +96,10 @@ class TrainConfig:
             _check_type(field.name, getattr(self, field.name), field.default)
         for name, (least, most) in RANGES.items():
             if not least <= getattr(self, name) <= most:
-                raise ConfigError(f"{name} must be from {least:g} to {most:g}, not {getattr(self, name)}")
+                raise ConfigError(f"{name} must be from {least:g} to {most:g}, not {_shown(getattr(self, name))}")
         for name, most in POSITIVE.items():
             if not 0 < getattr(self, name) <= most:
-                raise ConfigError(f"{name} must be above 0 and at most {most:g}, not {getattr(self, name)}")
+                raise ConfigError(f"{name} must be above 0 and at most {most:g}, not {_shown(getattr(self, name))}")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ConfigError(f'{name} is "{known[0]}" or "{known[1]}", not {getattr(self, name)!r}')
@@ -181,5 +181,12 @@ def _check_type(name: str, value: Any, default: Any) -> None:
         if type(value) is kind or (kind is float and type(value) is int):
             return
         wanted = TYPES[kind]
-    shown = list(value) if isinstance(value, tuple) else value
-    raise ConfigError(f"{name} must be {wanted}, not {shown!r:.80}")
+    raise ConfigError(f"{name} must be {wanted}, not {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    """`value` as TOML has it, as far as a line can show it."""
+    try:
+        return f"{list(value) if isinstance(value, tuple) else value!r:.80}"
+    except ValueError:  # an integer of more digits than Python converts
+        return "a number of thousands of digits"

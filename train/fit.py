@@ -49,6 +49,7 @@ def check_outputs(output: Path, styles: Path, photos: Sequence[Path], inputs: It
     """
     paintings = [*pictures_in(styles), styles / "catalogue.tsv"] if styles.is_dir() else []
     read = [*paintings, *photos, *inputs]
+    check_place(output, inputs=read)  # first: a folder such as "." has no name to put .state after
     for file in (output, state_of(output), preview_of(output)):
         check_place(file, inputs=read)
         folder = file.resolve().parent
