@@ -292,3 +292,15 @@ def test_a_blend_moves_over_films_whose_length_is_not_stored(model, tmp_path, mo
         Stylizer(model, device="cpu"), tmp_path / "in.ts", tmp_path / "out.mp4", PaintOptions("photo"), to="starry"
     )
     assert shares == pytest.approx([index / 9 for index in range(10)], abs=0.02)
+
+
+def test_a_restart_keeps_the_last_picture_where_packets_have_no_duration():
+    clock, times = Clock(Fraction(3600), jumps=True), []
+    for _ in range(3):
+        for number in range(5):
+            packet = SimpleNamespace(
+                stream_index=0, time_base=Fraction(1, 1000), dts=3600000 + 40 * number, pts=None, duration=0
+            )
+            clock.correct(packet)
+            times.append(packet.dts)
+    assert times == [40 * number for number in range(15)]

@@ -25,7 +25,8 @@ class Clock:
         self.offsets: dict[int, Fraction] = {}  # by stream: not all of them have reached the latest jump
         self.firsts: dict[int, Fraction] = {}  # of each stream, when it began, in corrected s
         self.starts: dict[int, Fraction] = {}  # and when its last packet began
-        self.ends: dict[int, Fraction] = {}  # and ended
+        self.steps: dict[int, Fraction] = {}  # and how long it lasted
+        self.ends: dict[int, Fraction] = {}  # and when it ended
 
     def correct(self, packet: Packet) -> None:
         """Shift the times of `packet`, which is the next one of its file."""
@@ -39,12 +40,17 @@ class Clock:
     def _follow(self, index: int, time: Fraction, duration: Fraction) -> None:
         """Find the offset of stream `index`, which has a packet at `time`, uncorrected."""
         offset = self.offsets.get(index, self.offset)
-        if self._breaks(index, time + offset):
+        breaks = self._breaks(index, time + offset)
+        if breaks:
             if self._breaks(index, time + self.offset):
                 back = time + offset < self.ends[index]
                 self.offset = (self._restart(index) if back else self.ends[index]) - time
             offset = self.offset
-        self.offsets[index], self.starts[index] = offset, time + offset
+        if (
+            not duration and index in self.starts
+        ):  # MPEG transport streams give none; it lasts as long as the one before
+            duration = max(Fraction(0), time + offset - self.starts[index]) if not breaks else self.steps[index]
+        self.offsets[index], self.starts[index], self.steps[index] = offset, time + offset, duration
         self.ends[index] = time + offset + duration
         self.firsts.setdefault(index, time + offset)
 
