@@ -13,7 +13,7 @@ from typing import Any
 
 _HOMES = {  # public name -> module; imported when first used, so that `multistyle --help` need not wait for torch
     "MultistyleError": "errors",
-    "keep_colors": "color",
+    "keep_colors": "painting",
     "read_image": "image",
     "write_image": "image",
     "resize_image": "image",

@@ -28,7 +28,7 @@ def luminance(image: Tensor) -> Tensor:
     return torch.einsum("chw,c->hw", image, image.new_tensor([0.2126, 0.7152, 0.0722]))
 
 
-def keep_colors(painting: Tensor, photo: Tensor) -> Tensor:
+def with_colors_of(photo: Tensor, painting: Tensor) -> Tensor:
     """`painting` with the hue and chroma of `photo`: both (3, H, W), sRGB in [0, 1]; so is the result.
 
     Oklab's lightness is the painting's. Where the screen cannot show the photo's chroma at that lightness, the chroma

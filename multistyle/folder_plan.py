@@ -113,8 +113,9 @@ def _check_folders(source: str | Path, target: str | Path) -> tuple[Path, Path]:
 def _check_targets(jobs: list[Job], source: Path) -> None:
     """Raise `MultistyleError` where a painting would come among the photos, through a link in the output folder too."""
     places = {job.target.parent: job for job in jobs}
-    for folder, job in places.items():
-        if Path(os.path.realpath(folder)).is_relative_to(source):
+    places |= {job.target: job for job in jobs if os.path.islink(job.target)}
+    for place, job in places.items():
+        if Path(os.path.realpath(place)).is_relative_to(source):
             raise MultistyleError(
                 f"{job.photo} would be written to {job.target}, among the photos; choose another folder"
             )

@@ -68,6 +68,8 @@ def read_picture(source: str | Path | BinaryIO, dtype: torch.dtype = torch.float
 
 def from_pil(picture: Image.Image) -> Picture:
     """A PIL image of any mode as a `Picture`: upright, sRGB, float32, with what it carries. Raises `ImageError`."""
+    if 0 in picture.size:
+        raise ImageError(f"the PIL image has no pixels: {picture.width} x {picture.height}")
     try:
         return Picture(*decode_pil(picture)[:3])
     except ImageError as error:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from .blend import Blend, Regions, check_mask, check_strength
-from .color import keep_colors
-from .errors import BlendError, MultistyleError
-from .image import Picture, check_picture, picture_size, read_picture, resize_picture
+from .color import with_colors_of
+from .errors import BlendError, ImageError, MultistyleError
+from .image import Picture, check_image, check_picture, picture_size, read_picture, resize_picture
 from .messages import Progress, no_progress
 from .one_pass import OnePass, fit_blend
 from .resize import check_size
@@ -157,12 +157,26 @@ def _by_masks(blend: Tensor | Regions) -> Tensor | Regions:
     return Regions(list(blend[styles]), list(corners), corners[0])
 
 
+def keep_colors(painting: Tensor, photo: Tensor) -> Tensor:
+    """`painting` with the hue and chroma of `photo`; see `color.with_colors_of`.
+
+    painting, photo: (3, H, W), float in [0, 1], sRGB; so is the result.
+
+    Raises `ImageError` for other tensors, and for two sizes.
+    """
+    for image in (painting, photo):
+        check_image(image)
+    if painting.ndim != 3 or painting.shape != photo.shape:
+        raise ImageError(f"colours are kept of one photo: got {tuple(painting.shape)} and {tuple(photo.shape)}")
+    return with_colors_of(photo, painting)
+
+
 def keep_colors_by_rows(painted: Tensor, photo: Tensor) -> None:
     """`keep_colors` in place, some rows at a time; either image is float or bytes."""
     rows = max(1, ROWS_PIXELS // painted.shape[2])
     for top in range(0, painted.shape[1], rows):
         part = slice(top, top + rows)
-        put(painted[:, part], keep_colors(as_float(painted[:, part]), as_float(photo[:, part])))
+        put(painted[:, part], with_colors_of(as_float(photo[:, part]), as_float(painted[:, part])))
 
 
 def _as_bytes(mask: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from .blend import mix_text
 from .errors import MultistyleError
 from .image import Picture, check_picture
 from .painting import PaintOptions
+from .strip_source import as_float
 from .stylizer import Stylizer
 
 STEPS = 5  # paintings from one corner to the next
@@ -79,8 +81,13 @@ def paint_sheet(
 
 
 def arrange_sheet(sheet: Sheet, paintings: Iterable[Tensor]) -> Tensor:
-    """The sheet as one picture (3, H, W) in [0, 1]: `paintings`, all of one size, on white, with their labels below."""
-    paintings = iter(paintings)
+    """The sheet as one picture (3, H, W) in [0, 1]: the paintings on white, with their labels below.
+
+    paintings: (3, h, w) in [0, 1], all of one size, one for each cell, row by row; more are ignored.
+
+    Raises `MultistyleError` for other paintings, and for too few.
+    """
+    paintings = _checked(paintings, sum(map(len, sheet)))
     first = next(paintings)
     height, width = first.shape[1:]
     gap, label = (math.ceil(part * max(height, width)) for part in (GAP, LABEL))
@@ -94,6 +101,18 @@ def arrange_sheet(sheet: Sheet, paintings: Iterable[Tensor]) -> Tensor:
             page[:, top : top + height, x : x + width] = painting
             page[:, top + height : top + height + label, x : x + width] = _label(cell.label, label, width)
     return page
+
+
+def _checked(paintings: Iterable[Tensor], count: int) -> Iterator[Tensor]:
+    shape = None
+    for painting in itertools.islice(paintings, count):
+        check_picture(Picture(painting))
+        if shape not in (None, painting.shape):
+            raise MultistyleError(f"paintings on a sheet have one size; got {tuple(shape)} and {tuple(painting.shape)}")
+        shape, count = painting.shape, count - 1
+        yield as_float(painting)
+    if count:
+        raise MultistyleError(f"a painting is missing for {count} cells of the sheet")
 
 
 def _label(text: str, height: int, width: int) -> Tensor:

@@ -111,6 +111,10 @@ class Stylizer:
         if steps < 1:
             raise MultistyleError(f"an interpolation has at least 1 step, not {steps}")
         start, end = self.blend(a), self.blend(b)
+        if start.shape != end.shape:
+            raise MultistyleError(
+                f"blends of two kinds have nothing between them: shapes {tuple(start.shape)} and {tuple(end.shape)}"
+            )
         shares = torch.linspace(0, 1, steps).tolist()
         return (self(photo, (1 - share) * start + share * end) for share in shares)
 

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 
 from multistyle.cartridge import export_style, remove_style, save_cartridge
 from multistyle.cli import app
+from multistyle.cli.options import split_region
 from multistyle.fast_network import FastNetwork
 from multistyle.image import read_image, write_image
 from multistyle.stylizer import Stylizer
@@ -276,3 +278,9 @@ def test_an_animation_says_that_its_first_frame_is_painted(run, tmp_path):
     assert result.exit_code == 0 and "the first of its 3 frames is painted; multistyle video" in result.stderr
     colours[0].save(tmp_path / "still.gif")
     assert "frames" not in run("stylize", tmp_path / "still.gif", "-o", tmp_path / "out.png").stderr
+
+
+def test_the_name_of_a_mask_may_have_an_equals_sign(tmp_path):
+    (tmp_path / "a=1.png").touch()
+    assert split_region(f"{tmp_path}/a=1.png=starry=2,wave=1") == (tmp_path / "a=1.png", "starry=2,wave=1")
+    assert split_region("none.png=starry=2") == (Path("none.png"), "starry=2")

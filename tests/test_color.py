@@ -2,7 +2,8 @@ import pytest
 import torch
 from comparing import relative_distance
 
-from multistyle.color import from_oklab, keep_colors, luminance, to_oklab
+from multistyle.color import from_oklab, luminance, to_oklab
+from multistyle.painting import keep_colors
 
 
 def test_oklab_of_known_colours():

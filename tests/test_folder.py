@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 from multistyle import folder as folder_module
 from multistyle.cli.folder import folder as command
-from multistyle.color import keep_colors
 from multistyle.errors import BlendError, MultistyleError
 from multistyle.fast_network import FastNetwork
 from multistyle.files import MARK
@@ -23,7 +22,7 @@ from multistyle.folder import paint_folder
 from multistyle.folder_plan import painting_names, plan_folder
 from multistyle.image import read_image, resize_image, write_image
 from multistyle.mix_record import BlendRecord, draw_mix
-from multistyle.painting import PaintOptions, Region
+from multistyle.painting import PaintOptions, Region, keep_colors
 from multistyle.stylizer import Stylizer
 
 NAMES = ["a.png", "b.jpg", "deep/er/a.png", "deep/still.gif", "deep/z.png", "wide.png"]
@@ -579,3 +578,11 @@ def test_a_style_that_overflows_paints_no_black_pictures(model, make_pictures, t
     outcomes = list(paint_folder(Stylizer(model, "cpu"), plan, PaintOptions("starry", strips=strips)))
     assert all("holds NaN" in str(outcome.error) for outcome in outcomes)
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_link_in_the_output_folder_never_leads_among_the_photos(source, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / NAMES[0]).parent.mkdir(exist_ok=True)
+    (tmp_path / "out" / NAMES[0]).symlink_to(source / "new.png")
+    with pytest.raises(MultistyleError, match="among the photos"):
+        plan_folder(source, tmp_path / "out")

@@ -3,10 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
-from multistyle.color import keep_colors
 from multistyle.errors import BlendError, ImageError, MultistyleError
 from multistyle.image import Picture, read_image, read_mask, write_image
-from multistyle.painting import PaintOptions, Region
+from multistyle.painting import PaintOptions, Region, keep_colors
 from multistyle.stylizer import paint_file
 
 
@@ -209,3 +208,21 @@ def test_an_array_that_is_read_only_is_painted_quietly_and_kept(stylizer, recwar
     array.setflags(write=False)
     stylizer.paint(array, "starry")
     assert not recwarn.list and np.array_equal(array, before)
+
+
+def test_colours_are_kept_of_one_photo_alone():
+    image = torch.rand(3, 4, 5)
+    for painting, photo in ((image * 255, image), (image, image[:, 1:]), (image[None], image[None]), (image, None)):
+        with pytest.raises(ImageError):
+            keep_colors(painting, photo)
+
+
+def test_a_pil_image_without_pixels_is_one_clear_line(stylizer):
+    with pytest.raises(ImageError, match="has no pixels: 0 x 4"):
+        stylizer.paint(Image.new("RGB", (0, 4)), "wave")
+
+
+def test_blends_of_two_kinds_have_nothing_between_them(stylizer):
+    field = stylizer.blend("wave")[:, None, None].expand(-1, 4, 4)
+    with pytest.raises(MultistyleError, match="nothing between them"):
+        stylizer.interpolate(torch.rand(3, 8, 8), "starry", field, 3)

@@ -335,3 +335,12 @@ def test_a_thousand_million_frames_are_refused_in_one_line(run, photo, tmp_path)
         result = run("sequence", photo, tmp_path / name, *ENDS, 10**13)
         assert result.exit_code == 1 and result.stderr.count("\n") == 1 and "ask for fewer" in result.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photo.png", "tiny.safetensors"]
+
+
+def test_a_sheet_takes_paintings_of_one_size_for_every_cell(stylizer):
+    cells = style_sheet(stylizer, ["starry", "wave"])
+    painting = torch.rand(3, 8, 8)
+    assert torch.equal(arrange_sheet(cells, [painting, (painting * 255).byte()])[:, 0, 0], torch.ones(3))
+    for wrong in ([painting], [painting, painting[:, 1:]], [painting * 255] * 2, [painting[:1]] * 2, []):
+        with pytest.raises(MultistyleError):
+            arrange_sheet(cells, wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import wraps
@@ -144,11 +145,12 @@ def prepare(
 
 
 def split_region(text: str) -> tuple[Path, str]:
-    """MASK=MIX -> the mask's file and the mix. Raises `MultistyleError`."""
-    mask, equals, mix = text.partition("=")
-    if not (mask and equals and mix):
+    """MASK=MIX -> the mask's file, whose name may have "=" in it, and the mix. Raises `MultistyleError`."""
+    signs = [place for place, letter in enumerate(text) if letter == "=" and text[:place] and text[place + 1 :]]
+    if not signs:
         raise MultistyleError(f"a region is MASK=MIX, like sky.png=starry, not {text!r}")
-    return Path(mask), mix
+    sign = next((place for place in signs if os.path.exists(text[:place])), signs[0])
+    return Path(text[:sign]), text[sign + 1 :]
 
 
 def input_files(model: ModelOptions, look: LookOptions) -> list[Path]:

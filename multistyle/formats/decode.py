@@ -93,8 +93,9 @@ def _extents(opened: Image.Image) -> tuple[int, int, int, int] | None:
 
 def _is_negative(opened: Image.Image) -> bool:
     """Whether 0 is white in a TIFF of more than 8 bits, which Pillow gives as it is; others it turns by itself."""
-    tiff = isinstance(opened, TiffImagePlugin.TiffImageFile)
-    return tiff and opened.tag_v2.get(PHOTOMETRIC) == 0 and opened.mode.startswith(("I", "F"))
+    if not isinstance(opened, TiffImagePlugin.TiffImageFile):
+        return False
+    return opened.tag_v2.get(PHOTOMETRIC) == 0 and opened.mode.startswith(("I", "F"))
 
 
 def _to_tensors(
