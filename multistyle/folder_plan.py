@@ -1,4 +1,4 @@
-"""Which pictures of a folder are to be painted, and into which files. Writes nothing."""
+"""Decide which pictures of a folder are left to paint, and into which files. Writes nothing."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import NamedTuple
 from .errors import MultistyleError
 from .image import HEIF, WRITABLE
 
-PICTURES = WRITABLE | HEIF | {".gif", ".jfif", ".jp2", ".tga"}  # the files of a folder taken for pictures
-KINDS = 6  # of files passed over, listed at most
+PICTURES = (
+    WRITABLE | HEIF | {".gif", ".jfif", ".jp2", ".tga"}
+)  # suffixes of the files in a folder that count as pictures
+KINDS = 6  # of skipped files; at most this many are listed
 
 
 class Job(NamedTuple):
@@ -44,11 +46,11 @@ class _Found(NamedTuple):
 
 
 def plan_folder(source: str | Path, target: str | Path) -> FolderPlan:
-    """Find the pictures in the folder `source` and the folders in it, and which of them `target` does not have yet.
+    """Find the pictures in the folder `source` and its sub-folders that have no painting in `target` yet.
 
-    Paintings keep their photo's relative name; see `painting_names` for those that cannot. Hidden files are passed
-    over. Writes nothing. Raises `MultistyleError` where source is no readable folder or has no pictures, and where
-    target is inside it or cannot be written.
+    A painting has the relative name of its photo; see `painting_names` for exceptions. Hidden files are skipped. Writes
+    nothing. Raises `MultistyleError` if `source` is not a readable folder or has no pictures, and if `target` is
+    inside it or cannot be written.
     """
     source, target = _check_folders(source, target)
     found = _walk(source)
@@ -69,7 +71,7 @@ def plan_folder(source: str | Path, target: str | Path) -> FolderPlan:
 
 
 def painting_names(photos: Sequence[Path]) -> list[Path]:
-    """The names of the paintings of `photos`, which are different relative names, in their order.
+    """The names for the paintings of `photos`, in their order. photos: relative names, all different.
 
     A name keeps its suffix where that can be written; otherwise the suffix becomes .png, or, where another painting has
     that name, .png is added: `a.gif` beside `a.png` becomes `a.gif.png`.
@@ -87,7 +89,7 @@ def painting_names(photos: Sequence[Path]) -> list[Path]:
 
 
 def describe_files(counts: Mapping[str, int]) -> str:
-    """Numbers of files by suffix as text, the most frequent first: "3 .dng, 1 .jxl"."""
+    """The number of files by suffix as text, most frequent first: "3 .dng, 1 .jxl"."""
     listed = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(count for _, count in listed[KINDS:])
     return ", ".join([*(f"{count} {kind}" for kind, count in listed[:KINDS]), *([f"{rest} others"] if rest else [])])
@@ -111,7 +113,7 @@ def _check_folders(source: str | Path, target: str | Path) -> tuple[Path, Path]:
 
 
 def _check_targets(jobs: list[Job], source: Path) -> None:
-    """Raise `MultistyleError` where a painting would come among the photos, through a link in the output folder too."""
+    """Raise `MultistyleError` if a painting would be written among the photos, also through a link."""
     places = {job.target.parent: job for job in jobs}
     for folder, job in places.items():
         if Path(os.path.realpath(folder)).is_relative_to(source):

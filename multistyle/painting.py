@@ -27,7 +27,7 @@ ROWS_PIXELS = 1 << 22  # at a time, where a large picture's colours are kept
 
 
 class Region(NamedTuple):
-    """A part of a picture with its own blend, and its own strokes where it asks for them."""
+    """A part of a picture with its own blend and, on request, its own size of strokes."""
 
     mask: Tensor  # (h, w), float in [0, 1] or bytes; fitted to the picture's size; full is in, 0 is out
     blend: Blend  # any kind but a batch or a field
@@ -36,11 +36,11 @@ class Region(NamedTuple):
 
 @dataclass(frozen=True)
 class PaintOptions:
-    """How a picture is painted. Raises `MultistyleError` for values that no picture could be painted with."""
+    """How a picture is painted. Raises `MultistyleError` for invalid values."""
 
     blend: Blend | None = None  # a mix, a mapping, S numbers, or a field (S, h, w); None: the stylizer's default style
     strength: float = 1.0  # in [0, 1]; the rest of the result is the photo
-    regions: Sequence[Region] = ()  # parts with their own blends; `blend` is painted where no region is
+    regions: Sequence[Region] = ()  # parts with their own blends; `blend` is for everything outside
     size: int | None = None  # longer side of the painting in px; None: the photo's
     stroke: Stroke = (
         "auto"  # size of the strokes; "auto" or 1: as in the painting itself; 2: twice that; "off": one pass
@@ -105,7 +105,7 @@ def paint_picture(
     """Paint a picture; its transparency stays as it is.
 
     picture: its image is (3, H, W), float in [0, 1] or bytes; the painting's is of the same kind.
-    progress: counts strips, where it is painted in strips.
+    progress: counts strips, if it is painted in strips.
 
     Raises `MultistyleError` for options that do not fit the model or the picture.
     """
@@ -147,7 +147,7 @@ def fit_to_picture(
 
 
 def _by_masks(blend: Tensor | Regions) -> Tensor | Regions:
-    """A field (S, h, w) as a region for each style in it; anything else as it is."""
+    """Turn a field (S, h, w) into a region for each of its styles; returns anything else unchanged."""
     if isinstance(blend, Regions) or blend.ndim == 1:
         return blend
     styles = blend.flatten(1).any(1).nonzero()[:, 0]
@@ -156,7 +156,7 @@ def _by_masks(blend: Tensor | Regions) -> Tensor | Regions:
 
 
 def keep_colors_by_rows(painted: Tensor, photo: Tensor) -> None:
-    """`keep_colors` in place, some rows at a time; either image is float or bytes."""
+    """Apply `keep_colors` in place, some rows at a time; each image is float or bytes."""
     rows = max(1, ROWS_PIXELS // painted.shape[2])
     for top in range(0, painted.shape[1], rows):
         part = slice(top, top + rows)
@@ -180,7 +180,7 @@ def paint_batch(one_pass: OnePass, images: Sequence[Tensor], options: Sequence[P
     images: (3, H, W), float in [0, 1] or bytes, of the size that the options ask for.
     options: one for each image, without regions.
 
-    Raises `MultistyleError` where the images do not fit in memory together.
+    Raises `MultistyleError` if the images do not fit in memory together.
     """
     photos = one_pass.send(torch.stack(list(images)))
     depth = stroke_depth(stroke_number(options[0].stroke), *photos.shape[2:])

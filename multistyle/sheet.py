@@ -23,7 +23,7 @@ GAP, LABEL = 1 / 32, 1 / 12  # space around a painting and height of its label, 
 
 
 class Cell(NamedTuple):
-    """One place of a sheet. blend: (S,); label: the text below it, or ""."""
+    """One cell of a sheet. blend: (S,); label: the text below the painting, or ""."""
 
     blend: Tensor
     label: str
@@ -79,7 +79,7 @@ def paint_sheet(
 
 
 def arrange_sheet(sheet: Sheet, paintings: Iterable[Tensor]) -> Tensor:
-    """The sheet as one picture (3, H, W) in [0, 1]: `paintings`, all of one size, on white, with their labels below."""
+    """Arrange `paintings`, all of one size, on a white sheet (3, H, W) in [0, 1], with their labels below."""
     paintings = iter(paintings)
     first = next(paintings)
     height, width = first.shape[1:]
@@ -97,7 +97,7 @@ def arrange_sheet(sheet: Sheet, paintings: Iterable[Tensor]) -> Tensor:
 
 
 def _label(text: str, height: int, width: int) -> Tensor:
-    """`text` black on white, (1, height, width), centred and made small enough to fit."""
+    """Draw `text` black on white, (1, height, width), centred and small enough to fit."""
     size = 0.8 * height
     length = ImageFont.load_default(size).getlength(text)
     font = ImageFont.load_default(max(1, size * min(1, width / max(1, length))))

@@ -23,18 +23,18 @@ RANDOM = "random"
 
 @command
 def folder(
-    source: Annotated[str, typer.Argument(metavar="IN_DIR", help="Folder of pictures; those inside it too.")],
-    target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Folder to paint into, made if missing.")],
+    source: Annotated[str, typer.Argument(metavar="IN_DIR", help="Folder of pictures; sub-folders are painted too.")],
+    target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Folder for the paintings, created if missing.")],
     model: ModelOptions,
     look: LookOptions,
     strips: StripOptions,
     mix: Annotated[
         str | None,
-        typer.Option(metavar="MIX", help="As for stylize; or random: one for each picture, listed in blends.csv."),
+        typer.Option(metavar="MIX", help="As in stylize; or random: a new mix for each picture, listed in blends.csv."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of --mix random; another number, other mixes; default: 0.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of --mix random. Default: 0.")] = None,
 ) -> None:
-    """Paint a folder, going on where it was stopped: multistyle folder photos paintings --mix random --seed 7"""
+    """Paint a folder; a stopped run continues: multistyle folder photos paintings --mix random --seed 7"""
     from ..blend import mix_text
     from ..folder import paint_folder
     from ..folder_plan import plan_folder
@@ -57,7 +57,7 @@ def folder(
 
 
 def paint_all(plan: FolderPlan, outcomes: Generator[Outcome, None, None]) -> list[str]:
-    """Paint with progress, and return a line for each picture that failed; Ctrl-C or a full disk ends the command."""
+    """Paint with progress, and return one line for each failed picture. Ctrl-C or a full disk ends the command."""
     failures = []
     try:
         with progress_bar() as bar:
