@@ -8,8 +8,8 @@ Deterministic. The metrics:
 - calibration: |share obtained - weight asked for| over pairs, triples and strengths, and the fraction of steps that
   rise; on the first two photos
 - artifacts: grid scores of the paintings relative to those of the photos, and of flat fields; the same for hatching at
-  any frequency (`hatch_loss`); border scores: the middles of photos, painted as pictures, against the same middles of whole
-  paintings
+  any frequency (`hatch_loss`); border scores: the middles of photos, painted alone, compared with
+  the same middles of whole paintings
 - stability: change of the painting relative to the change of the photo, for a shift by one pixel and for noise of 2
   grey levels
 - optimum: the L-BFGS iteration, started from the photo, that first reaches the objective of one pass

@@ -16,8 +16,8 @@ def added_memory(run: Callable[[], Any], device: torch.device) -> int:
     """Peak bytes during `run()` above what was allocated before, on `device`, a GPU or the CPU.
 
     PyTorch counts on a GPU, the operating system on the CPU. Call `run` once on a small picture first, so that one-time
-    allocations do not count. Where the system cannot reset its count (macOS), a peak below an earlier one counts as 0, so
-    measure in a new process (`processes.in_new_processes`).
+    allocations do not count. Where the system cannot reset its count (macOS), a peak below an earlier one counts as 0,
+    so measure in a new process (`processes.in_new_processes`).
     """
     if device.type == "cuda":
         torch.cuda.empty_cache()
