@@ -69,7 +69,7 @@ def append_style(model: Model, style: Style, row: Tensor, training: dict[str, An
     row: (2 N,), its row of the table; float, finite.
     training: facts about its training, for people.
 
-    Raises `WeightsError` where the name is taken, or the row does not fit the network.
+    Raises `WeightsError` if the name is taken, or the row does not fit the network.
     """
     check_new_name(model, style.name)
     check_row(row)

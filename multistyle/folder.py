@@ -63,15 +63,17 @@ class _Reading(NamedTuple):
 def paint_folder(
     stylizer: Stylizer, plan: FolderPlan, options: PaintOptions = PaintOptions(), seed: int | None = None
 ) -> Generator[Outcome, None, None]:
-    """Paint what is left of `plan` (from `plan_folder`); yields an `Outcome` when each picture is finished.
+    """Paint what is left of `plan`; yields an `Outcome` for each finished picture.
 
-    seed: paints each picture in its own random mix (see `draw_mix`) instead of the options' blend, and records painting
-    and mix in blends.csv in the output folder; the recorded mix includes the strength.
+    plan: from `plan_folder`.
+    options: how each picture is painted.
+    seed: if given, paint each picture in a random mix (see `draw_mix`) instead of the options' blend, and record the
+    mixes in blends.csv in the output folder; a recorded mix includes the strength.
 
-    Reading and writing go on in threads while the network runs; for each, `AHEAD_BYTES` of pictures are in memory at
-    most, or one picture. What a killed run left half-written is removed first. Raises `BlendError` at once, and
-    `MultistyleError` where blends.csv is not ours; while working, `MultistyleError` where the disk is full or the
-    record cannot be written. A picture that fails for any other reason is an `Outcome`.
+    Threads read and write while the network runs; each direction holds at most `AHEAD_BYTES` of pictures in memory, or
+    one picture. Temporary files of a killed run are removed first. Raises `BlendError` at once, and `MultistyleError`
+    if blends.csv is another kind of file; later, `MultistyleError` if the disk is full or the record cannot be written.
+    A picture that fails for any other reason is an `Outcome`.
     """
     blend = options.resolve(stylizer.one_pass)
     together = isinstance(blend, Tensor) and blend.ndim == 1
@@ -100,7 +102,7 @@ def _run(
     remove_stale(plan.target, nested=True)
     limit = 1 if not together else CPU_BATCH if stylizer.device.type == "cpu" else GPU_BATCH
     workers = min(8, os.cpu_count() or 1)
-    ahead = 2 * workers  # enough that they never wait for the network
+    ahead = 2 * workers  # so that the threads never wait for the network
     room = min(AHEAD_BYTES, free_memory(torch.device("cpu")) // AHEAD_SHARE)
     writing: deque[tuple[_Reading, Future]] = deque()
     with record.running() if record else nullcontext():

@@ -28,8 +28,9 @@ class Job(NamedTuple):
 class FolderPlan(NamedTuple):
     """What is left to paint into the folder `target`, by name.
 
-    done: how many paintings are there already; unreadable: a line for each folder that cannot be read; passed_over: how
-    many other files there are, by suffix.
+    done: how many paintings exist already.
+    unreadable: a line for each folder that cannot be read.
+    passed_over: the number of other files, by suffix.
     """
 
     target: Path
@@ -55,7 +56,7 @@ def plan_folder(source: str | Path, target: str | Path) -> FolderPlan:
     source, target = _check_folders(source, target)
     found = _walk(source)
     if not found.photos:
-        others = f"; passed over: {describe_files(found.passed_over)}" if found.passed_over else ""
+        others = f"; skipped: {describe_files(found.passed_over)}" if found.passed_over else ""
         known = ", ".join(sorted(PICTURES))
         raise MultistyleError(
             "; ".join([f"there are no pictures in {source} (known: {known}){others}", *found.unreadable])
@@ -73,8 +74,8 @@ def plan_folder(source: str | Path, target: str | Path) -> FolderPlan:
 def painting_names(photos: Sequence[Path]) -> list[Path]:
     """The names for the paintings of `photos`, in their order. photos: relative names, all different.
 
-    A name keeps its suffix where that can be written; otherwise the suffix becomes .png, or, where another painting has
-    that name, .png is added: `a.gif` beside `a.png` becomes `a.gif.png`.
+    A name keeps its suffix if that format can be written. Otherwise the suffix becomes .png; if another painting has
+    that name, .png is appended: `a.gif` beside `a.png` becomes `a.gif.png`.
     """
     short = [photo if photo.suffix.lower() in WRITABLE else photo.with_suffix(".png") for photo in photos]
     wanted, taken, names = Counter(short), set(short), []

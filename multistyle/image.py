@@ -1,4 +1,4 @@
-"""Image files <-> image tensors: upright, sRGB, float32 in [0, 1] or bytes, shape (3, H, W)."""
+"""Image files to image tensors and back: upright, sRGB, float32 in [0, 1] or bytes, shape (3, H, W)."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ HEIF = {".heic", ".heif", ".hif"}
 class Picture(NamedTuple):
     """A picture with its transparency and metadata.
 
-    image: (3, H, W), float32 in [0, 1] or bytes, straight colours (not premultiplied), white where alpha is 0; alpha:
-    (1, H, W), float32 in [0, 1], None for an opaque picture; metadata: None where there is nothing to keep.
+    image: (3, H, W), float32 in [0, 1] or bytes, straight colours (not premultiplied), white where alpha is 0.
+    alpha: (1, H, W), float32 in [0, 1]; None for an opaque picture.
+    metadata: None if there is nothing to keep.
     """
 
     image: Tensor
@@ -134,7 +135,7 @@ def _failures_named(name: str) -> Iterator[None]:
         raise ImageError(f"{name} has more pixels than Pillow opens in this format ({_one_line(error)})") from error
     except Exception as error:  # decoders raise almost anything for broken bytes
         if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocat" in str(error)):
-            raise ImageError(f"{name} does not fit in the memory that is free; --size reads it smaller") from error
+            raise ImageError(f"{name} does not fit in the free memory; --size reads it smaller") from error
         if isinstance(error, OSError) and error.errno is not None:
             raise ImageError(f"cannot read {name}: {error.strerror or error}") from error
         raise ImageError(f"{name} is damaged and cannot be read ({_one_line(error)})") from error
@@ -154,7 +155,7 @@ def resize_image(image: Tensor, size: int) -> Tensor:
 
     Uses antialiased bicubic interpolation.
 
-    Raises `ImageError` where size is below 1.
+    Raises `ImageError` if size is below 1.
     """
     check_size(size)
     height, width = image.shape[1:]
@@ -164,7 +165,7 @@ def resize_image(image: Tensor, size: int) -> Tensor:
 def resize_picture(picture: Picture, size: int) -> Picture:
     """`picture` resized as by `resize_image`. The colours of transparent pixels do not bleed into visible ones.
 
-    Raises `ImageError` where size is below 1.
+    Raises `ImageError` if size is below 1.
     """
     check_size(size)
     height, width = picture.image.shape[1:]
@@ -208,7 +209,7 @@ def check_picture(picture: Picture) -> None:
 
 
 def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
-    """Raise `ImageError` unless a picture can be written at `path`: a known suffix in a folder that is there.
+    """Raise `ImageError` unless a picture can be written at `path`: a known suffix, in an existing folder.
 
     inputs: files and folders that are read; they must not be replaced.
     """
@@ -220,7 +221,7 @@ def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
 
 
 def write_picture(path: str | Path, picture: Picture, keep_metadata: bool = True) -> None:
-    """Write `picture` as 8 bits a channel in the format of the suffix: JPEG, PNG, WebP, TIFF, AVIF, BMP or PPM.
+    """Write `picture` with 8 bits per channel, in the format of the suffix: JPEG, PNG, WebP, TIFF, AVIF, BMP or PPM.
 
     Transparency is kept if the format can hold it; otherwise the picture is put on white. JPEG is written at quality 95
     without chroma subsampling, and WebP with transparency is lossless. The file appears complete or not at all.

@@ -86,7 +86,7 @@ class OnePass:
 
         photos: float, sRGB in [0, 1], (3, H, W) or (B, 3, H, W).
         blend: (S,), (B, S) or a field (S, h, w), as `blend` returns it. A field is fitted to the photo's size.
-        paint: what paints, given photos and blends on the device, instead of the method `paint`.
+        paint: called with photos and blends on the device, instead of the method `paint`.
 
         One photo with one blend gives (3, H, W). Otherwise the result is (B, 3, H, W): one photo in each of B blends,
         or each of B photos in one blend or in its own. Raises `ImageError` for an invalid photo, and `MultistyleError`
@@ -109,16 +109,16 @@ class OnePass:
         return painted[0] if single else painted
 
     def paint(self, images: Tensor, blend: Tensor, carry: Carry | None = None) -> Tensor:
-        """What the network makes of images (B, 3, H, W) in blend (B, S) or (B, S, H, W), without photo's share of them.
+        """Run the network on images (B, 3, H, W) in blend (B, S) or (B, S, H, W), without adding photo's share.
 
-        carry: takes part in this painting and is brought up to date; for one image.
+        carry: its statistics are mixed in, and it is updated; for one image.
 
-        All on the device; (B, 3, H, W), float32 in [0, 1]. Raises as a call does.
+        Everything is on the device. Returns (B, 3, H, W), float32 in [0, 1]. Raises as a call does.
         """
         height, width = images.shape[2:]
         padded = pad_to_grid(images).contiguous(memory_format=torch.channels_last)
         padded_blend = pad_to_grid(blend) if blend.ndim == 4 else blend
-        half = self.precision != torch.float32 and not _any_flat(padded)  # in half precision rounding would be seen
+        half = self.precision != torch.float32 and not _any_flat(padded)  # half precision would show rounding
         try:
             with torch.autocast(self.device.type, self.precision if half else None, enabled=half):
                 painted, statistics = self.fast(padded, padded_blend, *self._carried(carry))

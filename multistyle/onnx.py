@@ -96,7 +96,7 @@ def check_export(target: str | Path, precision: str, inputs: Iterable[str | Path
     if precision not in DTYPES:
         raise MultistyleError(f"unknown precision {precision!r} for ONNX; use float32 or float16")
     if target.suffix.lower() != ".onnx":
-        raise MultistyleError(f"the name of an ONNX file ends in .onnx, unlike {target}")
+        raise MultistyleError(f"the name of an ONNX file ends in .onnx; {target} does not")
     check_place(target, inputs=inputs)
     for package in ("onnx", "onnxscript", "onnxruntime"):
         if find_spec(package) is None:

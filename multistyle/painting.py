@@ -1,4 +1,4 @@
-"""One picture -> one painting: all options of how a picture is painted, for every command and every Python function."""
+"""Paint one picture: all options of how it is painted, for every command and every Python function."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from .strips import SIDE, SMALLEST, needs_strips, paint_strips
 from .strokes import Stroke, paint_scales, stroke_depth, stroke_number
 
 LARGE = 1 << 25  # pixels; a larger picture is held as bytes
-ROWS_PIXELS = 1 << 22  # at a time, where a large picture's colours are kept
+ROWS_PIXELS = 1 << 22  # at a time, when a large picture keeps its colours
 
 
 class Region(NamedTuple):
     """A part of a picture with its own blend and, on request, its own size of strokes."""
 
-    mask: Tensor  # (h, w), float in [0, 1] or bytes; fitted to the picture's size; full is in, 0 is out
+    mask: Tensor  # (h, w), float in [0, 1] or bytes; fitted to the picture's size; 1 is inside, 0 outside
     blend: Blend  # any kind but a batch or a field
     stroke: Stroke | None = None  # as in `PaintOptions`; None: the same
 
@@ -47,8 +47,8 @@ class PaintOptions:
     )
     keep_colors: bool = False  # lightness from the painting, colours from the photo
     keep_metadata: bool = True  # EXIF (date, place, camera), XMP, resolution and texts of the photo are kept
-    strips: str | int = "auto"  # "auto": where one pass would take half of the free memory; "off"; or a strip's side
-    estimate: bool = False  # in strips: statistics from a reduced picture; faster, and approximate
+    strips: str | int = "auto"  # "auto": if one pass would take half of the free memory; "off"; or a strip's side
+    estimate: bool = False  # in strips: statistics from a reduced picture; faster and approximate
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
@@ -71,7 +71,7 @@ class PaintOptions:
         return Regions([_as_bytes(region.mask) for region in self.regions], parts, blend)
 
     def rest(self, one_pass: OnePass) -> Tensor:
-        """The blend of what is in no region: (S,), or a field (S, h, w). Raises `BlendError`."""
+        """The blend outside all regions: (S,), or a field (S, h, w). Raises `BlendError`."""
         blend = one_pass.blend(self.blend, self.strength)
         if blend.ndim == 2:
             raise BlendError(f"one picture is painted in one blend, not in {len(blend)}")
@@ -102,7 +102,7 @@ class Painted(NamedTuple):
 def paint_picture(
     one_pass: OnePass, picture: Picture, options: PaintOptions, progress: Progress = no_progress
 ) -> Painted:
-    """Paint a picture; its transparency stays as it is.
+    """Paint a picture; its transparency is unchanged.
 
     picture: its image is (3, H, W), float in [0, 1] or bytes; the painting's is of the same kind.
     progress: counts strips, if it is painted in strips.
@@ -168,14 +168,14 @@ def _as_bytes(mask: Tensor) -> Tensor:
 
 
 def load_picture(source: str | Path, options: PaintOptions) -> Picture:
-    """The picture in the file `source` in the size asked for, as bytes where it is large. Raises `ImageError`."""
+    """The picture in the file `source` in the size asked for, as bytes if it is large. Raises `ImageError`."""
     large = options.size is None and math.prod(picture_size(source)) > LARGE
     return read_picture(source, torch.uint8 if large else torch.float32, options.size)
 
 
 @torch.inference_mode()
 def paint_batch(one_pass: OnePass, images: Sequence[Tensor], options: Sequence[PaintOptions]) -> list[Tensor]:
-    """Paint images of one shape together, each by its own options; they come out as bytes (3, H, W).
+    """Paint images of one shape together, each by its own options; returns bytes (3, H, W).
 
     images: (3, H, W), float in [0, 1] or bytes, of the size that the options ask for.
     options: one for each image, without regions.

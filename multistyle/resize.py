@@ -21,7 +21,7 @@ def as_dtype(image: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def check_size(size: int | None) -> None:
-    """Raise `ImageError` where `size` is below 1."""
+    """Raise `ImageError` if `size` is below 1."""
     if size is not None and size < 1:
         raise ImageError(f"a size is at least 1 pixel, not {size}")
 

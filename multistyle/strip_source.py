@@ -149,7 +149,7 @@ Source = PhotoSource | FinerSource
 
 
 def as_float(image: Tensor) -> Tensor:
-    """An image in bytes as float in [0, 1]; a float one as it is."""
+    """An image in bytes as float in [0, 1]; a float image unchanged."""
     return image / 255 if image.dtype == torch.uint8 else image
 
 
@@ -159,7 +159,7 @@ def put(target: Tensor, image: Tensor) -> None:
 
 
 def halved(image: Tensor) -> Tensor:
-    """An image (3, H, W), bytes or float, at half the size: float, or bytes where it is still large."""
+    """An image (3, H, W), bytes or float, at half the size: float, or bytes if it is still large."""
     height, width = (-(-side // 2) for side in image.shape[1:])
     large = image.dtype == torch.uint8 and height * width > LARGE
     small = torch.empty(3, height, width, dtype=torch.uint8 if large else torch.float32)

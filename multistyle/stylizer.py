@@ -26,7 +26,7 @@ from .weights import Model, Style, load_weights
 class Stylizer:
     """Paints photos with one model; its arguments are those of `OnePass`.
 
-    `stylizer(photo, blend)` paints tensors, `stylizer.paint(picture, blend, ...)` whatever you have, with all options.
+    `stylizer(photo, blend)` paints tensors; `stylizer.paint(picture, blend, ...)` paints any picture, with all options.
     """
 
     def __init__(

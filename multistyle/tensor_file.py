@@ -105,7 +105,7 @@ def read_tensors(
 def entry(header: Header, key: str, kind: type[Checked]) -> Checked:
     """The value of the header's entry `key`, of type `kind`: a dict, a list or a str.
 
-    Raises `WeightsError` where it is missing, not JSON, or of another type.
+    Raises `WeightsError` if it is missing, not JSON, or of another type.
     """
     if key not in header:
         raise WeightsError(f"its header has no entry {key!r}")

@@ -54,7 +54,7 @@ PHOTO_STYLE = Style("photo", title="the picture as it is")
 
 @dataclass
 class Model:
-    """A network and what is known about it. Raises `WeightsError` where the parts do not fit each other."""
+    """A network and what is known about it. Raises `WeightsError` if the parts do not fit each other."""
 
     network: StyleNetwork
     catalogue: list[Style]  # one style for each row of the network's table, in that order; the first is photo

@@ -72,7 +72,7 @@ def paint_all(plan: FolderPlan, outcomes: Generator[Outcome, None, None]) -> lis
         for failure in [*plan.unreadable, *failures, *reason]:
             say(f"error: {failure}")
         painted = sum(os.path.isfile(job.target) for job in plan.jobs)
-        say(f"stopped: {summary(plan, painted)}; the same command goes on from here")
+        say(f"stopped: {summary(plan, painted)}; the same command continues from here")
         raise typer.Exit(FAILURE if reason else INTERRUPTED) from None
     return failures
 
@@ -80,6 +80,6 @@ def paint_all(plan: FolderPlan, outcomes: Generator[Outcome, None, None]) -> lis
 def summary(plan: FolderPlan, painted: int) -> str:
     from ..folder_plan import describe_files
 
-    there = f", {plan.done} there already" if plan.done else ""
-    others = f", passed over: {describe_files(plan.passed_over)}" if plan.passed_over else ""
+    there = f", {plan.done} existed already" if plan.done else ""
+    others = f", skipped: {describe_files(plan.passed_over)}" if plan.passed_over else ""
     return f"{painted} of {len(plan.jobs)} painted into {plan.target}{there}{others}"

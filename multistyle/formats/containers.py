@@ -38,7 +38,7 @@ PLUGINS = {  # Pillow's module and class for each format that is read
     "ICO": ("PIL.IcoImagePlugin", "IcoImageFile"),
     "TGA": ("PIL.TgaImagePlugin", "TgaImageFile"),  # has no signature, so it comes last
 }
-MARKS = [  # regular expressions for the first bytes of a file, and the formats they may stand for
+MARKS = [  # regular expressions for the first bytes of a file, and the formats that they may indicate
     (rb"\xff\xd8\xff", ("JPEG",)),
     (rb"\x89PNG\r\n\x1a\n", ("PNG",)),
     (rb"RIFF....WEBP", ("WEBP",)),
@@ -63,8 +63,10 @@ NOT_A_PICTURE = "is not a picture, or of a format unknown here"
 class Container:
     """An open picture file.
 
-    kind: its format, a key of `PLUGINS`; opened: the picture, not yet decoded; pixels: the stream that `opened` reads;
-    info: what PNG and JPEG say of their picture, by the names of `png_chunks`.
+    kind: its format, a key of `PLUGINS`.
+    opened: the picture, not yet decoded.
+    pixels: the stream that `opened` reads.
+    info: what PNG and JPEG say about their picture, under the names in `png_chunks`.
     """
 
     kind: str
@@ -103,7 +105,7 @@ def _open(kind: str, source: BinaryIO) -> Container:
 
 
 def open_as(kind: str, stream: BinaryIO) -> ImageFile.ImageFile:
-    """Pillow's picture of the format `kind` in `stream`. Raises `ImageError` where it is no such picture."""
+    """Pillow's picture of the format `kind` in `stream`. Raises `ImageError` if it is not such a picture."""
     module, name = PLUGINS[kind]
     try:
         plugin = getattr(importlib.import_module(module), name)

@@ -35,7 +35,7 @@ SHORT = 0.5  # s; a video that misses more than this at its end is cut short
 class Frame(NamedTuple):
     """One picture of a video."""
 
-    pixels: np.ndarray  # upright, RGB bytes (H, W, 3), transparent parts laid on white
+    pixels: np.ndarray  # upright, RGB bytes (H, W, 3), transparent parts on white
     ticks: int  # when it begins, in units of the reader's `time_base`
     duration: int  # for how long it is shown, in the same units
     time: float  # when it begins, in s from the first frame

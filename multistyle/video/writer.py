@@ -146,7 +146,7 @@ class VideoWriter:
     def finish(self, sound: Sequence[Packet] = ()) -> None:
         """Complete the file, with the last packets of `sound`. Raises `MultistyleError` if no frame was written."""
         if self.container is None:
-            raise MultistyleError(f"cannot write {self.target}: there is not one frame")
+            raise MultistyleError(f"cannot write {self.target}: there are no frames")
         with failing_as(f"cannot write {self.target}"):
             self._mux_sound(sound)
             self._mux_pictures(self.stream.encode(None))
