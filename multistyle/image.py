@@ -135,7 +135,7 @@ def _failures_named(name: str) -> Iterator[None]:
         raise ImageError(f"{name} has more pixels than Pillow opens in this format ({_one_line(error)})") from error
     except Exception as error:  # decoders raise almost anything for broken bytes
         if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocat" in str(error)):
-            raise ImageError(f"{name} does not fit in the free memory; --size reads it smaller") from error
+            raise ImageError(f"{name} does not fit in the memory that is free; --size reads it smaller") from error
         if isinstance(error, OSError) and error.errno is not None:
             raise ImageError(f"cannot read {name}: {error.strerror or error}") from error
         raise ImageError(f"{name} is damaged and cannot be read ({_one_line(error)})") from error
