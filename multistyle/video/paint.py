@@ -2,8 +2,8 @@
 
 Frames keep their times and durations, and so the frame rate, whether constant or not. A rotation stored in the file is
 applied to the frames. Sound is copied, or encoded again if the new file cannot hold it. Title, date, place and
-languages are kept, unless the options leave out metadata. Subtitles and chapters are dropped, transparent parts become white, and
-HDR is read as ordinary video, without tone mapping. Needs PyAV: pip install 'multistyle[video]'.
+languages are kept, unless the options leave out metadata. Subtitles and chapters are dropped, transparent parts become
+white, and HDR is read as ordinary video, without tone mapping. Needs PyAV: pip install 'multistyle[video]'.
 """
 
 from __future__ import annotations
