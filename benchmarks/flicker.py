@@ -1,6 +1,6 @@
 """How much a painted video flickers: python -m benchmarks.flicker [--weights FILE] [--photo FILE]
 
-Each film is made from one photo, and painted frame by frame and by `Steady`. Deterministic. Frames this small
+Each film is made from one photo and painted twice: frame by frame, and by `Steady`. Deterministic. Frames this small
 are painted in one pass. To compare that with several scales, ask for broad strokes (--stroke off --stroke 4), or for
 frames wider than 800 px (--width 1280 --stroke off --stroke auto), which takes 20 times as long.
 
@@ -9,8 +9,8 @@ The columns, in grey levels where not a ratio:
 - film, each, steady: mean absolute difference between a frame and the one before it: in the film, in the frames painted
   one by one, and in the steady painting. Only what both frames show counts, after undoing the known motion (exactly for
   whole pixels, otherwise by bicubic interpolation)
-- ratio: steady over each
-- sharp: mean gradient, steady over each: below 1 the steady painting is smeared
+- ratio: steady divided by each
+- sharp: mean gradient, steady divided by each; below 1 the steady painting is smeared
 - off each, off steady: mean difference between the last frame and the painting of that frame without noise or lamp, so
   that lag and ghosts show (for a still camera; in a pan, two paintings of one frame have different strokes)
 """

@@ -1,19 +1,20 @@
-"""How good a model's pictures are: python -m benchmarks.quality --photos DIR_OR_TAR --styles DIR --features FILE
+"""How good a model's paintings are: python -m benchmarks.quality --photos DIR_OR_TAR --styles DIR --features FILE
 
 Works on central squares of 256 px of the first photos, with the objective and the recipe in the model's header.
 Deterministic. The metrics:
 
 - losses: mean content and style loss of one pass, of each painter
 - separation: the share of paintings whose Grams are nearest to those of their own painter
-- calibration: |share obtained - weight asked| over pairs, triples and strengths, and the fraction of steps that rise;
-  on the first two photos
-- artifacts: grid scores of the paintings over those of the photos, and of flat fields; the same for hatching at any
-  frequency (`hatch_loss`); border scores: the middles of photos, painted as pictures, against the same middles of whole
-  paintings
-- stability: change of the painting over change of the photo, for a shift by one pixel and for noise of 2 grey levels
+- calibration: |share obtained - weight asked for| over pairs, triples and strengths, and the fraction of steps that
+  rise; on the first two photos
+- artifacts: grid scores of the paintings relative to those of the photos, and of flat fields; the same for hatching at
+  any frequency (`hatch_loss`); border scores: the middles of photos, painted alone, compared with
+  the same middles of whole paintings
+- stability: change of the painting relative to the change of the photo, for a shift by one pixel and for noise of 2
+  grey levels
 - optimum: the L-BFGS iteration, started from the photo, that first reaches the objective of one pass
 
-Losses, separation, artifacts and stability are means over photos; each comes with its standard deviation over photos.
+Losses, separation, artifacts and stability are means over photos, reported with their standard deviations.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from .parts.command import check_results, chosen, commit, print_table, run, writ
 
 
 def main(
-    photos: Annotated[list[Path], typer.Option(help="Folder or .tar of photos to judge by; repeatable.")],
+    photos: Annotated[list[Path], typer.Option(help="Folder or .tar of photos for the evaluation; repeatable.")],
     styles: Annotated[Path, typer.Option(help="Folder of the paintings the model was trained on.")],
     features: Annotated[list[Path] | None, typer.Option(help="VGG weights (safetensors); repeatable.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Weight file; default: the shipped one.")] = None,
@@ -62,10 +63,10 @@ def main(
 
 
 def make_bench(file: Path, photos: list[Path], styles: Path, features: list[Path], count: int) -> Bench:
-    """The bench of a weight file, with the recipe in its header.
+    """Build the bench for a weight file, with the recipe in its header.
 
     file: the weight file.
-    photos: folders or .tar files of the photos to judge by.
+    photos: folders or .tar files of photos for the evaluation.
     styles: folder of the paintings the model was trained on.
     features: weight files of the loss network.
     count: how many photos.

@@ -1,7 +1,7 @@
 """The README's tables from result files: python -m benchmarks.report benchmarks/results/throughput-*.json [--readme]
 
-One row per device. A CPU has only ratios: its seconds depend on what else the machine does. With --readme the tables
-replace the text between `<!-- throughput -->` and `<!-- /throughput -->` in README.md.
+One row per device. CPUs show only ratios, because other work on the machine changes the seconds. With --readme, the
+tables replace the text between `<!-- throughput -->` and `<!-- /throughput -->` in README.md.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def tables(results: list[dict[str, Any]]) -> str:
 
 
 def speed_table(devices: list[dict[str, Any]]) -> str:
-    """Speed over the peer's by size, and time over the floor; of each, the largest batch measured."""
+    """Speed relative to the peer by size, and time relative to the floor, for the largest batch measured."""
     sizes = sorted({row["size"] for device in devices for row in device["rows"]})
     head = [
         "device",
@@ -63,14 +63,14 @@ def find(device: dict[str, Any], name: str, size: int) -> dict[str, Any]:
 
 
 def speed(device: dict[str, Any], name: str, size: int) -> str:
-    """Speed over the peer's; on a GPU also pictures per second."""
+    """Speed relative to the peer; on a GPU, also pictures per second."""
     row = find(device, name, size)
     absolute = f" ({row['pictures per second']:.0f}/s, {row['batch']} at once)" if device["device"] != "cpu" else ""
     return f"{row['speed']:.1f}x{absolute}"
 
 
 def cost_table(devices: list[dict[str, Any]]) -> str:
-    """The other costs, each relative to one measured beside it."""
+    """The other costs, each relative to another one from the same run."""
     head = [
         "device",
         "peak memory, eager, over the peer's",

@@ -2,10 +2,11 @@
 
 Trains a network of each shape for the same number of steps, by one recipe, on the same painters and photos. For each,
 reports the metrics of benchmarks.quality on other photos (`--judges`), the number of parameters, the operations at
-512 px, and the time for a picture of 512 px over that of the first shape, measured in turns. Names the cheapest shape
+512 px, and the time for a picture of 512 px relative to the first shape, measured in turns. Names the cheapest shape
 whose objective, content + style_weight * style, is within 3 % of the best.
 
-Deterministic but for the times. The networks stay in the folder of --work; the same command resumes an interrupted run.
+Deterministic except for the times. The networks stay in the folder --work; the same command resumes an interrupted
+run.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ NEAR = 1.03  # times the best objective
 
 
 def costs(models: dict[str, Model], device: str) -> dict[str, dict[str, float]]:
-    """Parameters, operations and time of each shape's model, the time over that of the first."""
+    """Parameters, operations and time of each shape's model; the time is relative to the first."""
     photo = pictures(SIZE, 1, choose_device(device))[0]
     stylizers = {name: Stylizer(model, device, "float32") for name, model in models.items()}
     group = [Contender(name, partial(stylizer, photo)) for name, stylizer in stylizers.items()]
@@ -65,7 +66,7 @@ def costs(models: dict[str, Model], device: str) -> dict[str, dict[str, float]]:
 
 
 def cheapest(rows: dict[str, dict[str, Any]]) -> str:
-    """The shape of the fewest operations whose objective is at most `NEAR` times the best."""
+    """The shape with the fewest operations among those whose objective is at most `NEAR` times the best."""
     best = min(row["objective"] for row in rows.values())
     near = [name for name, row in rows.items() if row["objective"] <= NEAR * best]
     return min(near, key=lambda name: rows[name]["GFLOP at 512 px"])
@@ -83,8 +84,8 @@ def measure(
 
     names: of `SHAPES`.
     study: trains the networks; its recipe's shape is replaced by each of these.
-    entries, paintings: what is learnt.
-    judges: photos (P, 3, 256, 256) to judge by.
+    entries, paintings: the painters to learn.
+    judges: photos (P, 3, 256, 256) for the evaluation.
     metrics: names of `METRICS`, "losses" among them.
     """
     models, rows = {}, {}
@@ -102,15 +103,15 @@ def measure(
 def main(
     styles: Annotated[Path, typer.Option(help="Folder of paintings; the first are learnt.")],
     photos: Annotated[list[Path], typer.Option(help="Folder or .tar of photos to train on; repeatable.")],
-    judges: Annotated[list[Path], typer.Option(help="Folder or .tar of photos to judge by; repeatable.")],
-    work: Annotated[Path, typer.Option(help="Folder for the networks; made if missing.")],
+    judges: Annotated[list[Path], typer.Option(help="Folder or .tar of photos for the evaluation; repeatable.")],
+    work: Annotated[Path, typer.Option(help="Folder for the networks; created if missing.")],
     features: Annotated[list[Path] | None, typer.Option(help="VGG weights (safetensors); repeatable.")] = None,
     config: Annotated[Path | None, typer.Option(help="Recipe (TOML) of each training.")] = None,
-    shapes: Annotated[str, typer.Option(help="Which shapes; times are over the first one's.")] = ",".join(SHAPES),
+    shapes: Annotated[str, typer.Option(help="Which shapes; times are relative to the first.")] = ",".join(SHAPES),
     painters: Annotated[int, typer.Option(min=3, help="How many painters are learnt.")] = 8,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of each training; default: the recipe's.")] = None,
     metrics: Annotated[str, typer.Option(help="Metrics of benchmarks.quality, including losses.")] = ",".join(METRICS),
-    count: Annotated[int, typer.Option(min=2, help="How many photos to judge by.")] = 16,
+    count: Annotated[int, typer.Option(min=2, help="How many photos for the evaluation.")] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     output: Annotated[Path | None, typer.Option("--json", help="File to write the results to.")] = None,
 ) -> None:

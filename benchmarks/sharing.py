@@ -1,7 +1,7 @@
 """What sharing one network costs: python -m benchmarks.sharing --styles DIR --photos DIR_OR_TAR --features FILE
 
-Trains one network on N painters, and N networks on one of them each, for the same number of steps of one recipe; then
-adds painters that the shared network has not seen. Measured on the middles of photos that none of them learnt from:
+Trains one network on N painters, and N networks on one painter each, for the same number of steps of one recipe; then
+adds painters that the shared network has not seen. Measures on the middles of photos that were not trained on:
 
 - sharing: (shared - single) / single of each painter's content and style loss at full strength, mean and standard
   deviation over the painters. Dumoulin et al. (2017, section 3.1) report +8.7 +- 3.9 % and -8.9 +- 16.5 % for ten
@@ -9,7 +9,7 @@ adds painters that the shared network has not seen. Measured on the middles of p
 - adding: the steps in which a new row of the shared network (train/add_style.py) and a network for that painter alone
   first reach the same loss, the lowest that both of them reach. Published: 5,000 steps against 40,000 (section 3.4).
 
-Deterministic. The networks stay in the folder of --work; the same command resumes an interrupted run.
+Deterministic. The networks stay in the folder --work; the same command resumes an interrupted run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PUBLISHED = {"content": "+8.7 +- 3.9 %", "style": "-8.9 +- 16.5 %", "adding": "5
 
 
 def compare(study: Study, entries: Sequence[Style], paintings: Sequence[Tensor], painters: int) -> dict[str, Any]:
-    """Both measurements: the first `painters` of the entries share a network, the others are added to it."""
+    """Make both measurements: the first `painters` entries share a network, the others are added to it."""
     shared = study.train("shared", entries[:painters], paintings[:painters])
     single: dict[str, dict[str, float]] = {}
     for entry, painting in zip(entries[:painters], paintings):
@@ -62,7 +62,7 @@ def compare_losses(shared: dict[str, Any], single: dict[str, Any]) -> dict[str, 
 
 
 def compare_steps(added: Curve, alone: Curve) -> dict[str, float]:
-    """The steps in which either curve first reaches the lowest loss that both reach, and the lowest of each."""
+    """The steps after which each curve first reaches the lowest loss that both reach, and the lowest loss of each."""
     goal = max(min(added.values()), min(alone.values()))
     first = {
         title: min(steps for steps, loss in curve.items() if loss <= goal)
@@ -72,14 +72,14 @@ def compare_steps(added: Curve, alone: Curve) -> dict[str, float]:
 
 
 def main(
-    styles: Annotated[Path, typer.Option(help="Folder of paintings, NAME.jpg each.")],
+    styles: Annotated[Path, typer.Option(help="Folder of paintings, named NAME.jpg.")],
     photos: Annotated[list[Path], typer.Option(help="Folder or .tar of photos; repeatable.")],
     features: Annotated[list[Path] | None, typer.Option(help="VGG weights (safetensors); repeatable.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML recipe; its styles, if any, are the painters.")] = None,
     painters: Annotated[int, typer.Option(min=2, help="How many share the network, the first of the folder.")] = 10,
-    added: Annotated[int, typer.Option(min=0, help="How many of the next are added to it.")] = 1,
+    added: Annotated[int, typer.Option(min=0, help="How many of the following painters are added to it.")] = 1,
     steps: Annotated[int, typer.Option(min=EVERY, help="Steps of each training.")] = 1000,
-    work: Annotated[Path, typer.Option(help="Folder for the networks; made if missing.")] = Path("outputs/sharing"),
+    work: Annotated[Path, typer.Option(help="Folder for the networks; created if missing.")] = Path("outputs/sharing"),
     output: Annotated[Path | None, typer.Option("--json", "-o", help="File to write the results to.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:

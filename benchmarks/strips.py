@@ -1,7 +1,7 @@
 """What a picture of any size costs: python -m benchmarks.strips PHOTO [--megapixels 1,4,16,64]
 
 For each size, enlarges a photo to a PNG file and paints that file in strips, file to file, in a new process. Prints
-seconds, seconds a megapixel over those of the first size, and the peak memory above the loaded program.
+seconds, seconds per megapixel relative to the first size, and the peak memory above the loaded program.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def numbers(text: str) -> list[float]:
 
 
 def enlarge(photo: Path, megapixels: float, file: Path) -> int:
-    """Write a mosaic of the photo, mirrored so that no seam shows, of about that size; return its number of pixels.
+    """Write a mosaic of the photo of about that size, mirrored so that no seam shows; return its number of pixels.
 
-    It is made of whole photos: enlarging alone would leave a picture without any detail.
+    The mosaic repeats the photo, because an enlarged photo would have no detail.
     """
     image = (resize_image(read_image(photo), 1000) * 255).round().byte()
     block = torch.cat([torch.cat([image, image.flip(2)], 2), torch.cat([image.flip(1), image.flip((1, 2))], 2)], 1)
@@ -73,7 +73,7 @@ def enlarge(photo: Path, megapixels: float, file: Path) -> int:
 
 
 def measure(file: Path, weights: Path | None, estimate: bool) -> tuple[float, int]:
-    """Paint `file` to a file beside it: seconds, and bytes at the peak above what the loaded program takes."""
+    """Paint `file` to a file beside it; return seconds, and peak bytes above the loaded program."""
     stylizer = load_stylizer(weights, "cpu", "float32")
     stylizer(torch.rand(3, 64, 64))
     options = PaintOptions(strips=SIDE, estimate=estimate)

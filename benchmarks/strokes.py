@@ -1,9 +1,9 @@
-"""What sizes of strokes come to, seen whole: python -m benchmarks.strokes PHOTO... --styles DIR --features FILE
+"""How sizes of strokes look, seen whole: python -m benchmarks.strokes PHOTO... --styles DIR --features FILE
 
-Each photo is painted at several sizes, in several strokes. A painting and its photo are then reduced to 512 px and
-judged by the objective in the model's header, against the painter's work at 512 px: does the whole look like that
-painter's work? Beside it stand the content loss of the middle at full size (at most 1024 px a side) and the time over
-one pass. A photo that is smaller than a size is left out there.
+Each photo is painted at several sizes, with several strokes. The painting and its photo are then reduced to 512 px and
+compared by the objective in the model's header with the painter's work at 512 px: does the whole look like that
+painter's work? The table also has the content loss of the middle at full size (at most 1024 px a side) and the time
+relative to one pass. A photo that is smaller than a size is left out at that size.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WHOLE, MIDDLE = 512, 1024  # px
 
 
 def main(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Large photos to judge by.")],
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Large photos to paint.")],
     styles: Annotated[Path, typer.Option(help="Folder of the paintings the model was trained on.")],
     features: Annotated[list[Path] | None, typer.Option(help="VGG weights (safetensors); repeatable.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Weight file; default: the shipped one.")] = None,
@@ -92,7 +92,7 @@ def measure(stylizer: Stylizer, objective: Objective, photo: Tensor, name: str, 
 
 
 def summary(rows: list[dict[str, dict[str, float]]], stroke: str) -> dict[str, float]:
-    """Means over photos and painters of what `measure` found, the time over that of the first stroke."""
+    """Means over photos and painters of what `measure` returned; the time is relative to the first stroke."""
     first = next(iter(rows[0]))
     means = {key: mean(row[stroke][key] for row in rows) for key in rows[0][stroke] if key != "seconds"}
     spread = stdev(row[stroke]["objective"] for row in rows) if len(rows) > 1 else 0.0

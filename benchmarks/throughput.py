@@ -3,19 +3,19 @@
 In one run, on each device:
 
 - `johnson`: the published one-style network as PyTorch's examples build it, eager, in float32 (on a GPU also in
-  float16): the peer that all speeds are relative to;
+  float16): all speeds are relative to this peer;
 - `multistyle`: the shipped model through `Stylizer`, eager; `multistyle compiled`: with compile=True;
 - `multistyle width 1`: the shape that Dumoulin et al. 2017 published, eager, with random weights;
 - the floor: the time that the network's counted operations, or the bytes it has to move, take at the rates of a large
   matrix product and of a copy, measured here (`parts/machine.py`);
-- the cost of a blend: of 1, 2 and all styles, and of 32 against 1,024 rows in the table;
+- the cost of a blend: 1, 2 and all styles, and 32 against 1,024 rows in the table;
 - peak memory of one picture, and start-up, from the interpreter's start to the first picture;
 - pictures read from files and written to files;
-- several GPUs at once, one process each: the rate of all together over the sum of each alone.
+- several GPUs at once, one process each: the rate of all together relative to the sum of their rates alone.
 
-Contenders, each in a separate process, take turns, so that whatever slows the machine down for a while slows all of
-them. A turn is the median of several calls after one that does not count. Times are medians of turns, ratios medians
-of each turn's ratio. Paintings are checked: all finite, and ours equal to those of the plain network.
+Contenders, each in a separate process, take turns, so that anything that slows the machine down for a while slows all
+of them. A turn is the median of several calls after a warm-up call. Times are medians over turns, ratios are medians
+of each turn's ratio. Paintings are checked: all must be finite, and ours must equal those of the plain network.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def main(
 
 
 def chosen_devices(text: str) -> list[str]:
-    """The devices that `text` names, separated by commas. Raises `MultistyleError` for one that is not there."""
+    """The devices that `text` names, separated by commas. Raises `MultistyleError` for one that does not exist."""
     if text != "auto":
         chosen = text.split(",")
         for name in chosen:

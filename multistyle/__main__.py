@@ -1,4 +1,4 @@
-"""python -m multistyle: the command, for where its script is not on the path."""
+"""python -m multistyle: the command `multistyle`, for systems where it is not on the path."""
 
 from .cli import main
 

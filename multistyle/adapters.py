@@ -1,4 +1,4 @@
-"""Pictures as other libraries hold them (PIL images, NumPy arrays, tensors) <-> `Picture`."""
+"""PIL images, NumPy arrays and tensors to `Picture` and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people write as a mix -> a blend: the shares of a catalogue's styles, non-negative, summing to 1."""
+"""Mixes, as people write them, to blends: weights over the catalogue, non-negative, summing to 1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from .errors import BlendError, suggestion
 from .network import PHOTO
 
-ROUNDING = 1e-3  # by which a share, or a sum of shares, may miss its range
+ROUNDING = 1e-3  # how far a share, or a sum of shares, may be out of range
 
 Blend = str | Mapping[str, float] | Sequence[float] | Tensor
 
@@ -22,7 +22,7 @@ Blend = str | Mapping[str, float] | Sequence[float] | Tensor
 def parse_mix(text: str) -> dict[str, float]:
     """The weights in a text such as "starry=0.7,scream=0.3" or "starry"; a bare name has the weight 1.
 
-    Weights have any scale; blanks around names and numbers do not matter. Raises `BlendError` for an empty part, a
+    Weights may have any scale; spaces around names and numbers are ignored. Raises `BlendError` for an empty part, a
     weight that is not a number, or a style named twice.
     """
     shares: dict[str, float] = {}
@@ -40,11 +40,11 @@ def parse_mix(text: str) -> dict[str, float]:
 
 
 def blend_vector(blend: Blend, names: Sequence[str]) -> Tensor:
-    """Any form of a blend -> its float32 shares of `names`, (S,), or (B, S) or (S, h, w) from a tensor of that shape.
+    """Convert a blend of any form to float32 weights (S,), or to (B, S) or (S, h, w) if it is a tensor of that shape.
 
     blend: a text as in `parse_mix`; a mapping from style names to weights; S numbers in the catalogue's order; a
     tensor (S,) or (B, S); or a blend field, a tensor (S, h, w). Weights are non-negative and finite, in any scale.
-    names: of the catalogue's S styles.
+    names: the names of the catalogue's S styles.
 
     The shares are the weights divided by their sum. Raises `BlendError`.
     """
@@ -64,7 +64,7 @@ def blend_vector(blend: Blend, names: Sequence[str]) -> Tensor:
         raise BlendError(f"a blend is a mix, a mapping or {len(names)} numbers, not {shown}") from None
     styles = style_axis(weights)
     if weights.ndim not in (1, 2, 3) or weights.shape[styles] != len(names) or weights.numel() == 0:
-        raise BlendError(f"a blend has {len(names)} weights, one a style; got shape {tuple(weights.shape)}")
+        raise BlendError(f"a blend has {len(names)} weights, one for each style; got shape {tuple(weights.shape)}")
     if not bool(torch.isfinite(weights).all()) or bool((weights < 0).any()):
         wrong = next(value for value in weights.flatten().tolist() if not (math.isfinite(value) and value >= 0))
         raise BlendError(f"weights are finite and not negative; got {wrong:g}")
@@ -81,7 +81,7 @@ def style_axis(blend: Tensor) -> int:
 
 
 def with_strength(blend: Tensor, strength: float) -> Tensor:
-    """A blend or field at a strength in [0, 1]: what the strength leaves goes to photo. Raises `BlendError`."""
+    """Reduce a blend or blend field to a strength in [0, 1]; the rest goes to photo. Raises `BlendError`."""
     strength = check_strength(strength)
     blend = strength * blend
     blend.select(style_axis(blend), PHOTO).add_(1 - strength)
@@ -101,19 +101,19 @@ def check_strength(strength: float) -> float:
 
 @dataclass(frozen=True)
 class Regions:
-    """Parts of a picture, each in another blend: a blend field that is made where it is needed.
+    """Regions of a picture, each with its own blend: a blend field that is computed part by part.
 
-    Regions that together claim more than all of a pixel share it. Raises `BlendError` for what is not as below.
+    Where masks add up to more than 1, regions share the pixel. Raises `BlendError` for invalid fields.
     """
 
-    masks: Sequence[Tensor]  # one (h, w) a region, of any size, fitted to the picture's; uint8, or float in [0, 1]
-    blends: Sequence[Tensor]  # one (S,) a region, finite, non-negative, summing to 1, as `blend_vector` returns it
-    rest: Tensor  # (S,), the blend of what no region claims
+    masks: Sequence[Tensor]  # one (h, w) for each region, of any size; uint8, or float in [0, 1]
+    blends: Sequence[Tensor]  # one (S,) for each region, non-negative, summing to 1, from `blend_vector`
+    rest: Tensor  # (S,), the blend outside all regions
 
     def __post_init__(self) -> None:
         if len(self.masks) == 0 or len(self.masks) != len(self.blends):
             raise BlendError(
-                f"regions have at least one mask, and one blend a mask; got {len(self.masks)} and {len(self.blends)}"
+                f"regions have at least one mask, and a blend for each; got {len(self.masks)} and {len(self.blends)}"
             )
         for mask in self.masks:
             check_mask(mask)
@@ -138,11 +138,11 @@ class Regions:
         return Regions(fitted, self.blends, self.rest)
 
     def field(self, rows: Tensor | slice = slice(None), columns: Tensor | slice = slice(None)) -> Tensor:
-        """The blend field (S, h, w) of all masks, which are of one size, or of some of their rows and columns."""
+        """The blend field (S, h, w), whole or for some rows and columns. All masks must have the same size."""
         return torch.einsum("rhw,rs->shw", self.claims(rows, columns), torch.stack([*self.blends, self.rest]))
 
     def claims(self, rows: Tensor | slice = slice(None), columns: Tensor | slice = slice(None)) -> Tensor:
-        """How much of each pixel is each region's, and the rest's at last: (R + 1, h, w), summing to 1."""
+        """The share of each region in each pixel, then the share of the rest: (R + 1, h, w), summing to 1."""
         parts = [mask[rows][:, columns] for mask in self.masks]
         claims = torch.stack([part / 255 if part.dtype == torch.uint8 else part.float() for part in parts])
         claimed = claims.sum(0, keepdim=True)

@@ -1,7 +1,7 @@
-"""Add, remove, rename, export and import the styles of a model; painters differ only in their rows of its table.
+"""Add, remove, rename, export and import the styles of a model. Each painter is one row of its table.
 
-A **cartridge** is one style in a small safetensors file: its row of scales and shifts, its entry in the catalogue, the
-facts of its training, and the fingerprint of the convolutions that it was made for and that it needs.
+A **cartridge** is one style in a small safetensors file: its row of scales and shifts, its entry in the catalogue,
+facts about its training, and the fingerprint of the network it belongs to.
 
 Every function here that edits a model returns a new `Model` and leaves the old one unchanged. The rows that stay, and
 the convolutions, are the same to the bit. (Adding a style by its scales and shifts alone is section 3.4 of Dumoulin et
@@ -31,11 +31,11 @@ STYLE_FILE = Kind("style file", "multistyle-cartridge", 1)
 
 @dataclass(frozen=True)
 class Cartridge:
-    """One style, to be added to any model of the same network. Raises `WeightsError` for parts that cannot be."""
+    """One style, which can be added to any model of the same network. Raises `WeightsError` for invalid fields."""
 
     style: Style  # not photo
     row: Tensor  # (2 N,) of the network's table; float, finite
-    fingerprint: str  # of its network, by `network_fingerprint`
+    fingerprint: str  # `network_fingerprint` of its network
     training: dict[str, Any] = field(default_factory=dict)  # facts for people, as JSON
 
     def __post_init__(self) -> None:
@@ -63,13 +63,13 @@ def check_row(row: Tensor) -> None:
 
 
 def append_style(model: Model, style: Style, row: Tensor, training: dict[str, Any] | None = None) -> Model:
-    """`model` with one more style, which becomes the last.
+    """`model` with one more style at the end.
 
-    style: its name is not yet taken.
+    style: the new style; its name must not be taken.
     row: (2 N,), its row of the table; float, finite.
     training: facts about its training, for people.
 
-    Raises `WeightsError` where the name is taken, or the row does not fit the network.
+    Raises `WeightsError` if the name is taken, or the row does not fit the network.
     """
     check_new_name(model, style.name)
     check_row(row)

@@ -20,7 +20,7 @@ TO_LAB = torch.tensor(
         [0.0259040371, 0.7827717662, -0.8086757660],
     ]
 )
-GAMUT_STEPS = 8  # of bisection: chroma is found to 1/256
+GAMUT_STEPS = 8  # of bisection; finds chroma to 1/256
 
 
 def luminance(image: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def with_colors_of(photo: Tensor, painting: Tensor) -> Tensor:
     """`painting` with the hue and chroma of `photo`: both (3, H, W), sRGB in [0, 1]; so is the result.
 
     Oklab's lightness is the painting's. Where the screen cannot show the photo's chroma at that lightness, the chroma
-    is reduced, not the lightness or the hue changed.
+    is reduced; lightness and hue stay.
     """
     lightness, chroma = to_oklab(painting)[:1], to_oklab(photo)[1:]
     low, high = torch.zeros_like(lightness), torch.ones_like(lightness)
@@ -58,7 +58,7 @@ def to_oklab(image: Tensor) -> Tensor:
 
 
 def from_oklab(lab: Tensor) -> Tensor:
-    """Oklab (3, H, W) -> sRGB in [0, 1], what is outside the gamut cut off."""
+    """Oklab (3, H, W) -> sRGB in [0, 1], clipped to the gamut."""
     linear = _linear_from_oklab(lab).clamp(0, 1)
     return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055).clamp(0, 1)
 

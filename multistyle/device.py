@@ -28,7 +28,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 def choose_device(name: str = "auto") -> torch.device:
     """The device called `name`: "auto" (CUDA, then MPS, then CPU), "cpu", "cuda", "cuda:N" or "mps".
 
-    Raises `DeviceError` for another name, or where this machine has no such device.
+    Raises `DeviceError` for any other name, or if this machine has no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -48,7 +48,7 @@ def choose_device(name: str = "auto") -> torch.device:
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """The dtype the network computes in: "auto" (bfloat16 where a GPU has it, else float32) or one of `PRECISIONS`.
 
-    Raises `DeviceError` for another name, and for a half precision that the device computes in only by emulation.
+    Raises `DeviceError` for any other name, and for a half precision that the device only emulates.
     """
     native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if name == "auto":
@@ -84,7 +84,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def keep_freed_memory() -> None:
     """Let this process keep memory that a layer frees for the next one, instead of returning it to the system.
 
-    Otherwise a compiled network spends a fifth of its time getting pages and clearing them. The process then holds on
+    Otherwise, a compiled network spends a fifth of its time on getting and clearing pages. The process then holds on
     to its peak, which suits one that paints picture after picture. Without glibc, nothing happens.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None

@@ -11,15 +11,15 @@ class MultistyleError(Exception):
 
 
 class ImageError(MultistyleError):
-    """A picture cannot be read, written or understood."""
+    """A picture that cannot be read, written or understood."""
 
 
 class BlendError(MultistyleError):
-    """A blend names an unknown style, or its weights are not finite, non-negative numbers."""
+    """A blend that names an unknown style, or has weights that are not finite and non-negative."""
 
 
 class WeightsError(MultistyleError):
-    """A weight file or style file is missing, damaged, of another kind or of another format version."""
+    """A weight file or style file that is missing, damaged, or of another kind or format version."""
 
 
 class DeviceError(MultistyleError):
@@ -36,7 +36,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def as_line(error: Exception, doing: str) -> str:
-    """One line for `error`: its text if it was raised on purpose, otherwise `doing` ("cannot ...") and what it is."""
+    """One line for `error`: its text if it is a `MultistyleError`, otherwise `doing` ("cannot ...") and its type."""
     if isinstance(error, MultistyleError):
         return str(error)
     if isinstance(error, MemoryError):

@@ -24,10 +24,10 @@ TAPS = {
 
 
 class FastNetwork(nn.Module):
-    """What `StyleNetwork.paint` computes. Takes no gradients.
+    """Computes the same as `StyleNetwork.paint`, without gradients.
 
-    network: as loaded; its convolutions, which may be in half precision, and its table are used, not copied. Kernels
-    for phases are made from it here, so it is not to be changed afterwards.
+    network: its convolutions, which may be in half precision, and its table are used, not copied. Kernels for the
+    phases are computed here, so the network must not change afterwards.
     """
 
     up0: Tensor  # kernels, as `upsampling_kernel` makes them
@@ -47,8 +47,8 @@ class FastNetwork(nn.Module):
 
         image: (B, 3, H, W); H and W are multiples of `STRIDE` and at least `MINIMUM`.
         blend: (B, S) or (B, S, H, W).
-        carried: statistics (means, then variances, of the N normalized channels) of an earlier picture, to be mixed in.
-        share: a scalar, how much of the mixed statistics is this picture's.
+        carried: statistics (means, then variances, of the N normalized channels) of an earlier picture, to mix in.
+        share: a scalar, the weight of this picture's own statistics in the mix.
         """
         network = self.network
         layer = _Layers(network, network.modulator(blend), carried, share)
@@ -78,7 +78,7 @@ class _Layers:
         return modulate(x, *self._settle(*moments(x)), *self.modulation(len(self.statistics) - 1))
 
     def normalize_phases(self, x: Tensor) -> Tensor:
-        """Of x (B, 4 C, h, w) in phases, C the layer's channels."""
+        """Normalize x (B, 4 C, h, w), the four phases of C channels."""
         means, variances = (part.unflatten(1, (4, -1)) for part in moments(x))
         mean = means.mean(1)
         mean, variance = self._settle(mean, (variances + (means - mean[:, None]).square()).mean(1))
@@ -97,7 +97,7 @@ class _Layers:
 
 
 def upsampling_kernel(layer: UpsampledConvolution) -> Tensor:
-    """The kernel (4 O, I, 3, 3) that gives, on the low resolution, the four phases of what `layer` (O, I, 3, 3) gives.
+    """The kernel (4 O, I, 3, 3) that computes, at low resolution, the four phases of `layer` (O, I, 3, 3).
 
     Phase-major: the O outputs of the cell's upper left pixel, upper right, lower left, lower right.
     """

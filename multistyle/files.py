@@ -27,8 +27,8 @@ def atomic_write(path: str | Path, failure: type[MultistyleError] = MultistyleEr
     """A temporary path beside `path` to write to: renamed to `path` at the end, removed when anything fails.
 
     The temporary file is created exclusively, has a short name whatever the length of the target's, and stays locked
-    while it is written, so that `remove_stale` can tell it from one that a killed program left. A link is written
-    through; a file that is replaced hands its mode on. Raises `failure` for an `OSError` inside.
+    while it is written, so that `remove_stale` can tell it from one that a killed program left. If `path` is a
+    link, its target is written. A replaced file keeps its permissions. Raises `failure` for an `OSError` inside.
     """
     target = Path(os.path.realpath(path))
     temporary = _name_beside(target)
@@ -39,7 +39,7 @@ def atomic_write(path: str | Path, failure: type[MultistyleError] = MultistyleEr
         yield temporary
         with suppress(OSError):
             temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-        if fcntl is None:  # Windows renames no open file
+        if fcntl is None:  # Windows cannot rename an open file
             os.close(handle)
             handle = None
         temporary.replace(target)
@@ -76,7 +76,7 @@ def _lock(handle: int) -> None:
 
 @contextmanager
 def append_to(path: str | Path) -> Iterator[BinaryIO]:
-    """`path` opened to append to, unbuffered and at its end, while other programs that do the same wait."""
+    """Open `path` to append to it, unbuffered; other programs that do the same wait."""
     with Path(path).open("ab", buffering=0) as file:
         _lock(file.fileno())
         file.seek(0, os.SEEK_END)
@@ -84,9 +84,9 @@ def append_to(path: str | Path) -> Iterator[BinaryIO]:
 
 
 class Presence:
-    """A mark, seen by other programs, that this one works in `folder`; it vanishes with the program, however that ends.
+    """A lock that tells other programs that this one works in `folder`; it ends with the program, however that ends.
 
-    Where the system has no locks, each program takes itself for alone.
+    On systems without locks, each program believes that it is alone.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -107,7 +107,7 @@ class Presence:
         return True
 
     def share(self) -> None:
-        """Let others work in the folder too, after waiting for one that is in it alone."""
+        """Let others work in the folder too; waits for a program that has the folder alone."""
         if self._handle is not None:
             with suppress(OSError):
                 fcntl.flock(self._handle, fcntl.LOCK_SH)
@@ -118,9 +118,9 @@ class Presence:
 
 
 def remove_stale(folder: str | Path, nested: bool = False) -> None:
-    """Remove the temporary files that killed programs left in `folder`, and in the folders in it where `nested`.
+    """Remove temporary files that killed programs left in `folder`; if `nested`, in its sub-folders too.
 
-    A file that a running program still writes is left alone. What cannot be removed stays; nothing is raised.
+    Files that a running program still writes are left alone. Files that cannot be removed stay; nothing is raised.
     """
     pattern = f".*{MARK}*"
     with suppress(OSError):
@@ -162,10 +162,10 @@ def check_input(path: str | Path, failure: type[MultistyleError] = MultistyleErr
 def check_place(
     path: str | Path, failure: type[MultistyleError] = MultistyleError, inputs: Iterable[str | Path] = ()
 ) -> None:
-    """Raise `failure` unless a file can be made at `path`, or replaced there.
+    """Raise `failure` unless a file can be created or replaced at `path`.
 
-    inputs: what the program reads, files or folders. Neither one of the files, by whatever link or name, nor a file
-    that is in one of the folders is ever replaced.
+    inputs: files and folders that the program reads. None of these files, under whatever name or link, and no file in
+    these folders may be replaced.
     """
     path = Path(path)
     try:
@@ -189,7 +189,7 @@ def check_place(
 def check_not_inputs(
     paths: Iterable[str | Path], inputs: Iterable[str | Path], failure: type[MultistyleError] = MultistyleError
 ) -> None:
-    """Raise `failure` where one of `paths` is one of `inputs`, by whatever link or name, or a file in their folders."""
+    """Raise `failure` if one of `paths` is one of `inputs`, under whatever name or link, or a file in their folders."""
     files, folders = {}, {}
     for source in inputs:
         with suppress(OSError, ValueError):  # reading it will say what is wrong

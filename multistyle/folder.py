@@ -1,6 +1,6 @@
-"""Paint whole folders: bad files stop nothing, and a run that was stopped goes on where it was.
+"""Paint whole folders: a bad file does not stop the others, and a stopped run continues.
 
-(A painting appears complete or not at all, so one that is there is done.)
+A painting appears complete or not at all, so a painting that exists is finished.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from .mix_record import BlendRecord, draw_mix
 from .painting import PaintOptions, load_picture, paint_batch
 from .stylizer import Stylizer
 
-CPU_BATCH, GPU_BATCH = 4, 16  # pictures painted together, where they have BATCH_PIXELS at most
-BATCH_PIXELS = 512 * 512  # a picture above it takes the room of several
-AHEAD_BYTES = 3 << 29  # at most, of pictures that are read ahead; the same again of those that wait to be written
-AHEAD_SHARE = 8  # and at most this part of the free memory
-PIXEL_BYTES = 32  # that a pixel takes while it is decoded or encoded
+CPU_BATCH, GPU_BATCH = 4, 16  # pictures painted together, if each has at most BATCH_PIXELS
+BATCH_PIXELS = 512 * 512  # a larger picture counts as several
+AHEAD_BYTES = 3 << 29  # limit for pictures read ahead, and again for those waiting to be written
+AHEAD_SHARE = 8  # and at most 1 / AHEAD_SHARE of the free memory
+PIXEL_BYTES = 32  # for each pixel while it is decoded or encoded
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Outcome(NamedTuple):
-    """A picture that is through: painted, or, where `error` is given, not."""
+    """The result for one picture: it was painted if `error` is None."""
 
     job: Job
     error: MultistyleError | None
@@ -51,27 +51,29 @@ class _Reading(NamedTuple):
 
     @property
     def shape(self) -> torch.Size | None:
-        """Shape (3, H, W) once it is read; None for a picture that cannot be."""
+        """Shape (3, H, W), after waiting for it to be read; None if it cannot be read."""
         return None if self.picture.exception() else self.picture.result().image.shape
 
     @property
     def held(self) -> int:
-        """Bytes that it takes until its painting is written."""
+        """Bytes needed until its painting is written."""
         return 0 if self.shape is None else math.prod(self.shape[1:]) * PIXEL_BYTES
 
 
 def paint_folder(
     stylizer: Stylizer, plan: FolderPlan, options: PaintOptions = PaintOptions(), seed: int | None = None
 ) -> Generator[Outcome, None, None]:
-    """Paint what is left of `plan` (from `plan_folder`); yields an `Outcome` for each picture as it is through.
+    """Paint what is left of `plan`; yields an `Outcome` for each finished picture.
 
-    seed: paints each picture in its own random mix (see `draw_mix`) instead of the options' blend, and records painting
-    and mix in blends.csv in the output folder; the recorded mix includes the strength.
+    plan: from `plan_folder`.
+    options: how each picture is painted.
+    seed: if given, paint each picture in a random mix (see `draw_mix`) instead of the options' blend, and record the
+    mixes in blends.csv in the output folder; a recorded mix includes the strength.
 
-    Reading and writing go on in threads while the network runs; for each, `AHEAD_BYTES` of pictures are in memory at
-    most, or one picture. What a killed run left half-written is removed first. Raises `BlendError` at once, and
-    `MultistyleError` where blends.csv is not ours; while working, `MultistyleError` where the disk is full or the
-    record cannot be written. A picture that fails for any other reason is an `Outcome`.
+    Threads read and write while the network runs; each direction holds at most `AHEAD_BYTES` of pictures in memory, or
+    one picture. Temporary files of a killed run are removed first. Raises `BlendError` at once, and `MultistyleError`
+    if blends.csv is another kind of file; later, `MultistyleError` if the disk is full or the record cannot be written.
+    A picture that fails for any other reason is an `Outcome`.
     """
     blend = options.resolve(stylizer.one_pass)
     together = isinstance(blend, Tensor) and blend.ndim == 1
@@ -100,7 +102,7 @@ def _run(
     remove_stale(plan.target, nested=True)
     limit = 1 if not together else CPU_BATCH if stylizer.device.type == "cpu" else GPU_BATCH
     workers = min(8, os.cpu_count() or 1)
-    ahead = 2 * workers  # enough that they never wait for the network
+    ahead = 2 * workers  # so that the threads never wait for the network
     room = min(AHEAD_BYTES, free_memory(torch.device("cpu")) // AHEAD_SHARE)
     writing: deque[tuple[_Reading, Future]] = deque()
     with record.running() if record else nullcontext():
@@ -126,7 +128,7 @@ def _run(
 def _read_ahead(
     pool: ThreadPoolExecutor, jobs: Iterable[Job], options: PaintOptions, ahead: int, room: int
 ) -> Iterator[_Reading]:
-    """Read `ahead` pictures at a time in threads, or as many as take `room` bytes, but always one."""
+    """Read up to `ahead` pictures at a time in threads, within `room` bytes, but at least one."""
     readings: deque[_Reading] = deque()
     for job in jobs:
         needs = _needs(job.photo)
@@ -139,7 +141,7 @@ def _read_ahead(
 
 
 def _needs(photo: Path) -> int:
-    """How many bytes it takes to read a picture."""
+    """The bytes needed to read a picture."""
     try:
         return math.prod(picture_size(photo)) * PIXEL_BYTES
     except Exception:  # reading it will say what is wrong
@@ -147,7 +149,7 @@ def _needs(photo: Path) -> int:
 
 
 def _batches(readings: Iterable[_Reading], limit: int) -> Iterator[list[_Reading]]:
-    """Consecutive pictures of one shape, as many as may be painted together; those that failed, likewise."""
+    """Group consecutive pictures of one shape that can be painted together; failed ones are grouped too."""
     batch: list[_Reading] = []
     for reading in readings:
         shape = reading.shape
@@ -163,7 +165,7 @@ def _batches(readings: Iterable[_Reading], limit: int) -> Iterator[list[_Reading
 
 
 def _paint(stylizer: Stylizer, batch: list[_Reading], options: list[PaintOptions]) -> Sequence[Tensor | Exception]:
-    """Paint pictures of one shape together, or one by one where that fails."""
+    """Paint pictures of one shape together, or one by one if that fails."""
     pictures = [reading.picture.result() for reading in batch]
     try:
         if len(batch) == 1:
@@ -185,13 +187,13 @@ def _write(reading: _Reading, painted: Tensor | Exception, keep_metadata: bool) 
 
 
 def _outcome(through: tuple[_Reading, Future]) -> Outcome:
-    """What became of a picture: whatever went wrong is its failure and no other's, except for a full disk."""
+    """The outcome of one picture. Any error is a failure of this picture alone, except a full disk."""
     job, error = through[0].job, through[1].exception()
     if error is None:
         return Outcome(job, None)
     if not isinstance(error, Exception):
         raise error
-    line = MultistyleError(as_line(error, f"cannot paint {job.photo}"))  # a new error, which holds no picture
+    line = MultistyleError(as_line(error, f"cannot paint {job.photo}"))  # a new error, which keeps no picture in memory
     if {getattr(error, "errno", None), getattr(error.__cause__, "errno", None)} & DISK_FULL:
         raise line
     return Outcome(job, line)

@@ -1,4 +1,4 @@
-"""Which pictures of a folder are to be painted, and into which files. Writes nothing."""
+"""Decide which pictures of a folder are left to paint, and into which files. Writes nothing."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import NamedTuple
 from .errors import MultistyleError
 from .image import HEIF, WRITABLE
 
-PICTURES = WRITABLE | HEIF | {".gif", ".jfif", ".jp2", ".tga"}  # the files of a folder taken for pictures
-KINDS = 6  # of files passed over, listed at most
+PICTURES = (
+    WRITABLE | HEIF | {".gif", ".jfif", ".jp2", ".tga"}
+)  # suffixes of the files in a folder that count as pictures
+KINDS = 6  # of skipped files; at most this many are listed
 
 
 class Job(NamedTuple):
@@ -26,8 +28,9 @@ class Job(NamedTuple):
 class FolderPlan(NamedTuple):
     """What is left to paint into the folder `target`, by name.
 
-    done: how many paintings are there already; unreadable: a line for each folder that cannot be read; passed_over: how
-    many other files there are, by suffix.
+    done: how many paintings exist already.
+    unreadable: a line for each folder that cannot be read.
+    passed_over: the number of other files, by suffix.
     """
 
     target: Path
@@ -44,16 +47,16 @@ class _Found(NamedTuple):
 
 
 def plan_folder(source: str | Path, target: str | Path) -> FolderPlan:
-    """Find the pictures in the folder `source` and the folders in it, and which of them `target` does not have yet.
+    """Find the pictures in the folder `source` and its sub-folders that have no painting in `target` yet.
 
-    Paintings keep their photo's relative name; see `painting_names` for those that cannot. Hidden files are passed
-    over. Writes nothing. Raises `MultistyleError` where source is no readable folder or has no pictures, and where
-    target is inside it or cannot be written.
+    A painting has the relative name of its photo; see `painting_names` for exceptions. Hidden files are skipped. Writes
+    nothing. Raises `MultistyleError` if `source` is not a readable folder or has no pictures, and if `target` is
+    inside it or cannot be written.
     """
     source, target = _check_folders(source, target)
     found = _walk(source)
     if not found.photos:
-        others = f"; passed over: {describe_files(found.passed_over)}" if found.passed_over else ""
+        others = f"; skipped: {describe_files(found.passed_over)}" if found.passed_over else ""
         known = ", ".join(sorted(PICTURES))
         raise MultistyleError(
             "; ".join([f"there are no pictures in {source} (known: {known}){others}", *found.unreadable])
@@ -69,10 +72,10 @@ def plan_folder(source: str | Path, target: str | Path) -> FolderPlan:
 
 
 def painting_names(photos: Sequence[Path]) -> list[Path]:
-    """The names of the paintings of `photos`, which are different relative names, in their order.
+    """The names for the paintings of `photos`, in their order. photos: relative names, all different.
 
-    A name keeps its suffix where that can be written; otherwise the suffix becomes .png, or, where another painting has
-    that name, .png is added: `a.gif` beside `a.png` becomes `a.gif.png`.
+    A name keeps its suffix if that format can be written. Otherwise the suffix becomes .png; if another painting has
+    that name, .png is appended: `a.gif` beside `a.png` becomes `a.gif.png`.
     """
     short = [photo if photo.suffix.lower() in WRITABLE else photo.with_suffix(".png") for photo in photos]
     wanted, taken, names = Counter(short), set(short), []
@@ -87,7 +90,7 @@ def painting_names(photos: Sequence[Path]) -> list[Path]:
 
 
 def describe_files(counts: Mapping[str, int]) -> str:
-    """Numbers of files by suffix as text, the most frequent first: "3 .dng, 1 .jxl"."""
+    """The number of files by suffix as text, most frequent first: "3 .dng, 1 .jxl"."""
     listed = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(count for _, count in listed[KINDS:])
     return ", ".join([*(f"{count} {kind}" for kind, count in listed[:KINDS]), *([f"{rest} others"] if rest else [])])
@@ -111,7 +114,7 @@ def _check_folders(source: str | Path, target: str | Path) -> tuple[Path, Path]:
 
 
 def _check_targets(jobs: list[Job], source: Path) -> None:
-    """Raise `MultistyleError` where a painting would come among the photos, through a link in the output folder too."""
+    """Raise `MultistyleError` if a painting would be written among the photos, also through a link."""
     places = {job.target.parent: job for job in jobs}
     places |= {job.target: job for job in jobs if os.path.islink(job.target)}
     for place, job in places.items():

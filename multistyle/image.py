@@ -1,4 +1,4 @@
-"""Image files <-> image tensors: upright, sRGB, float32 in [0, 1] or bytes, shape (3, H, W)."""
+"""Image files to image tensors and back: upright, sRGB, float32 in [0, 1] or bytes, shape (3, H, W)."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ HEIF = {".heic", ".heif", ".hif"}
 
 
 class Picture(NamedTuple):
-    """A picture and what it carries.
+    """A picture with its transparency and metadata.
 
-    image: (3, H, W), float32 in [0, 1] or bytes, straight colours (not premultiplied), white where alpha is 0; alpha:
-    (1, H, W), float32 in [0, 1], None for an opaque picture; metadata: None where there is nothing to keep.
+    image: (3, H, W), float32 in [0, 1] or bytes, straight colours (not premultiplied), white where alpha is 0.
+    alpha: (1, H, W), float32 in [0, 1]; None for an opaque picture.
+    metadata: None if there is nothing to keep.
     """
 
     image: Tensor
@@ -41,7 +42,7 @@ class Picture(NamedTuple):
 def read_image(source: str | Path | BinaryIO) -> Tensor:
     """The picture in `source` (a path or a binary file) as float32 RGB, sRGB, upright, (3, H, W) in [0, 1].
 
-    Transparent parts are laid on white; `read_picture` gives the transparency too. Raises `ImageError`.
+    Transparent parts become white; `read_picture` keeps the transparency. Raises `ImageError`.
     """
     picture = read_picture(source)
     return picture.image if picture.alpha is None else lay_on_white(picture.image, picture.alpha)
@@ -50,12 +51,14 @@ def read_image(source: str | Path | BinaryIO) -> Tensor:
 def read_picture(source: str | Path | BinaryIO, dtype: torch.dtype = torch.float32, size: int | None = None) -> Picture:
     """The picture in `source` with its transparency and metadata; of an animation, the first frame.
 
-    source: a path, or a binary file, which is left open; dtype: torch.float32, or torch.uint8 for the image as bytes
-    (alpha stays float), a quarter of the memory; size: the longer side wanted in px, None as it is. Integer pictures of
-    more than 8 bits are taken as 16 bits, float ones as [0, 1].
+    source: a path, or a binary file, which is left open.
+    dtype: torch.float32; or torch.uint8 for an image of bytes, a quarter of the memory (alpha stays float).
+    size: the longer side in px; None keeps the size.
 
-    Raises `ImageError` for a file that is no picture or is damaged, for values that are not finite or out of that
-    range, and for a picture that is too large for the memory that is free.
+    Integer pictures of more than 8 bits are read as 16 bits, float pictures as [0, 1].
+
+    Raises `ImageError` for a file that is not a picture or is damaged, for values that are not finite or out of range,
+    and for a picture that is too large for the free memory.
     """
     check_size(size)
     with _reading(source) as file:
@@ -74,20 +77,20 @@ def from_pil(picture: Image.Image) -> Picture:
         return Picture(*decode_pil(picture)[:3])
     except ImageError as error:
         raise ImageError(f"the PIL image {_one_line(error)}") from error
-    except Exception as error:  # one that is still to be decoded may be damaged in any way
+    except Exception as error:  # a picture that is not decoded yet may be damaged in any way
         raise ImageError(f"the PIL image cannot be converted ({_one_line(error)})") from error
 
 
 def read_mask(source: str | Path | BinaryIO) -> Tensor:
-    """A region's mask (H, W) in [0, 1]; 1 is in. Raises `ImageError`.
+    """Read a region's mask (H, W) in [0, 1]; 1 is inside the region. Raises `ImageError`.
 
-    Of an opaque picture, its luminance: white is in. Of a picture with transparency:
+    The mask of an opaque picture is its luminance: white is inside. The mask of a picture with transparency is:
 
-    - where what is visible of it is grey in more than one shade, luminance times alpha: it is itself a mask;
-    - otherwise alpha, the only information there is: what is visible is in, be it a brush's one colour, black too, or
-      a subject in many colours that was cut out.
+    - luminance times alpha, if the visible part is grey with more than one shade, as in a mask;
+    - alpha otherwise: everything visible is inside, whether it was brushed in one colour, black included, or is a
+      subject that was cut out.
 
-    Pixels of which less than a tenth is visible, and 1 % of the others, are not looked at.
+    The decision ignores pixels with less than a tenth of opacity, and 1 % of the others.
     """
     image, alpha, _ = read_picture(source)
     return mask_of(image, alpha)
@@ -108,7 +111,7 @@ def frames(path: str | Path) -> int:
 
 @contextmanager
 def _reading(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
-    """`source` as a seekable file; whatever is raised while it is read becomes an `ImageError` with its name."""
+    """`source` as a seekable file; any error while reading becomes an `ImageError` with its name."""
     if isinstance(source, (str, Path)):
         check_input(source, ImageError)
         name = str(source)
@@ -131,9 +134,9 @@ def _failures_named(name: str) -> Iterator[None]:
         yield
     except ImageError as error:
         raise ImageError(f"{name} {_one_line(error)}") from error
-    except Image.DecompressionBombError as error:  # WebP and tiles of TIFF; other formats are not held to it
+    except Image.DecompressionBombError as error:  # from WebP and tiles of TIFF; other formats have no such limit
         raise ImageError(f"{name} has more pixels than Pillow opens in this format ({_one_line(error)})") from error
-    except Exception as error:  # broken bytes make decoders raise almost anything
+    except Exception as error:  # decoders raise almost anything for broken bytes
         if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocat" in str(error)):
             raise ImageError(f"{name} does not fit in the memory that is free; --size reads it smaller") from error
         if isinstance(error, OSError) and error.errno is not None:
@@ -151,18 +154,18 @@ def lay_on_white(image: Tensor, alpha: Tensor) -> Tensor:
 
 
 def resize_image(image: Tensor, size: int) -> Tensor:
-    """`image` (3, H, W), float in [0, 1] or bytes, with its longer side made `size` px, up or down.
+    """`image` (3, H, W), float in [0, 1] or bytes, scaled up or down so that its longer side has `size` px.
 
-    By antialiased bicubic interpolation.
+    Uses antialiased bicubic interpolation.
 
-    Raises `ImageError` for another image, and where size is no whole number above 0, or beyond the free memory.
+    Raises `ImageError` for an invalid image, for a size below 1, and for one beyond the free memory.
     """
     check_picture(Picture(image))
     return interpolate(image, _wanted_size(image, size))
 
 
 def resize_picture(picture: Picture, size: int) -> Picture:
-    """`picture` with its longer side made `size` px, as `resize_image`; the colours of what is transparent stay out.
+    """`picture` resized as by `resize_image`. The colours of transparent pixels do not bleed into visible ones.
 
     Raises `ImageError` as `resize_image` does.
     """
@@ -203,9 +206,8 @@ def check_image(image: Tensor) -> None:
 
 
 def check_picture(picture: Picture) -> None:
-    """Raise `ImageError` unless the picture's image is (3, H, W), of bytes or as `check_image` wants it.
-
-    Its alpha, where it has one, is (1, H, W) in [0, 1].
+    """Raise `ImageError` unless the picture's image is (3, H, W), bytes, or valid for `check_image`,
+    and its alpha, if any, is (1, H, W) in [0, 1].
     """
     image, alpha, _ = picture
     if not (isinstance(image, Tensor) and image.dtype == torch.uint8):
@@ -221,9 +223,9 @@ def check_picture(picture: Picture) -> None:
 
 
 def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
-    """Raise `ImageError` unless a picture can be written at `path`: a known suffix in a folder that is there.
+    """Raise `ImageError` unless a picture can be written at `path`: a known suffix, in an existing folder.
 
-    inputs: files and folders that are read, and so are never replaced.
+    inputs: files and folders that are read; they must not be replaced.
     """
     path = Path(path)
     if path.suffix.lower() not in WRITABLE:
@@ -233,12 +235,14 @@ def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
 
 
 def write_picture(path: str | Path, picture: Picture, keep_metadata: bool = True) -> None:
-    """Write `picture` as 8 bits a channel in the format of the suffix: JPEG, PNG, WebP, TIFF, AVIF, BMP or PPM.
+    """Write `picture` with 8 bits per channel, in the format of the suffix: JPEG, PNG, WebP, TIFF, AVIF, BMP or PPM.
 
-    Transparency is kept where the format can hold it, otherwise the picture is laid on white. JPEG is written at
-    quality 95 without chroma subsampling, WebP with transparency without loss. The file appears complete or not at all.
+    Transparency is kept if the format can hold it; otherwise the picture is put on white. JPEG is written at quality 95
+    without chroma subsampling, and WebP with transparency is lossless. The file appears complete or not at all.
 
-    keep_metadata: write what the picture carries, as far as the format can hold it. Raises `ImageError`.
+    keep_metadata: write the picture's metadata, as far as the format can hold it.
+
+    Raises `ImageError`.
     """
     path = Path(path)
     check_output(path)
@@ -249,7 +253,7 @@ def write_picture(path: str | Path, picture: Picture, keep_metadata: bool = True
     except (OSError, ValueError) as error:
         raise ImageError(f"cannot write {path}: {error}") from error
     with atomic_write(path, ImageError) as temporary:
-        temporary.write_bytes(encoded.getbuffer())  # not by Pillow itself, which can miss that a disk became full
+        temporary.write_bytes(encoded.getbuffer())  # Pillow itself can miss that the disk is full
 
 
 def _bytes_of(part: Tensor) -> Tensor:

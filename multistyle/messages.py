@@ -1,4 +1,4 @@
-"""The one way in which text reaches a person: it cannot fail, and a name in a text cannot act on a terminal."""
+"""All text to the user. Printing never fails, and file names in a text cannot control the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import TextIO
 
-Progress = Callable[[int, int | None], None]  # called with steps done, and steps in all where that is known
+Progress = Callable[[int, int | None], None]  # called with steps done and total steps, None if unknown
 ESCAPED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # Unicode's control, format, surrogate, unassigned, line breaks
 
 
@@ -18,27 +18,27 @@ def no_progress(done: int, total: int | None) -> None:
 
 
 def printable(text: str) -> str:
-    """`text` with every character that does not show, or acts on a terminal, as an escape such as \\x1b or \\n."""
+    """`text` with every invisible or control character as an escape such as \\x1b or \\n."""
     return "".join(
         char if unicodedata.category(char) not in ESCAPED else char.encode("unicode_escape").decode() for char in text
     )
 
 
 def say(text: str, end: str = "\n") -> None:
-    """Print the line `text` on standard error. Never raises; a stream that is closed or full swallows it."""
+    """Print the line `text` on standard error. Never raises; if the stream is closed or full, the text is lost."""
     _write(sys.stderr, text, end)
 
 
 def tell(text: str, end: str = "\n") -> bool:
-    """Print the line `text` on standard output, and say whether it arrived, or was not wanted (the reader has gone).
+    """Print the line `text` on standard output. Never raises.
 
-    Never raises. False means that the text is lost, on a full disk for example.
+    Returns False if the text was lost, for example on a full disk; a reader that has gone does not count as a loss.
     """
     return _write(sys.stdout, text, end)
 
 
 def flushed() -> bool:
-    """As `tell`, of what others have printed on standard output."""
+    """Flush what others have printed on standard output; returns as `tell` does."""
     return sys.stdout is None or _write(sys.stdout, "", "")
 
 
@@ -57,7 +57,7 @@ def _write(stream: TextIO | None, text: str, end: str) -> bool:
 
 
 def _silence(stream: TextIO) -> None:
-    """Send all that is written to `stream` from now on nowhere, or Python would fail when it ends and flushes it."""
+    """Send further output of `stream` to the null device, or Python would fail when it flushes the stream at exit."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

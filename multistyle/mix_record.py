@@ -1,4 +1,4 @@
-"""Random mixes for the pictures of a folder, and the record of which painting has which."""
+"""Random mixes for the pictures of a folder, and the record of them in blends.csv."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ CONCENTRATION = 2.0  # of random mixes; higher spreads the weight over more styl
 def draw_mix(names: Sequence[str], seed: int, picture: str) -> str:
     """A random mix of the styles `names`, in hundredths; the same for the same seed and picture name.
 
-    From a symmetric Dirichlet distribution over all styles, photo included: any blend can come, and two or three
-    styles have most of the weight however many there are.
+    Drawn from a symmetric Dirichlet distribution over all styles, photo included: any blend is possible, and two or
+    three styles get most of the weight, however many there are.
     """
     draws = random.Random(f"{seed}/{picture}".encode("utf-8", "surrogatepass"))  # any name, UTF-8 or not
     shares = [draws.gammavariate(CONCENTRATION / len(names), 1) for _ in names]
@@ -35,9 +35,9 @@ def draw_mix(names: Sequence[str], seed: int, picture: str) -> str:
 class BlendRecord:
     """The mixes of the paintings in a folder, as rows `file,mix` of blends.csv in it.
 
-    Rows are to be added ahead of their paintings: then, whenever a run is killed, no painting lacks its row. Rows whose
-    painting did not come are dropped by the next run that is alone in the folder. Raises `MultistyleError` where there
-    is another blends.csv than ours, and in each method where the file cannot be written.
+    Add a row before its painting is written; then no painting lacks a row, whenever a run is killed. Rows without a
+    painting are dropped by the next run that is alone in the folder. Raises `MultistyleError` if blends.csv is another
+    kind of file, and in each method if the file cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,7 +48,7 @@ class BlendRecord:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Tidy the file before and after a run, but where another run adds to it leave that to the last to end."""
+        """Tidy the file before and after a run. If other runs use the folder, the last one to end does it."""
         presence = Presence(self.folder)
         try:
             if presence.alone():
@@ -79,19 +79,19 @@ class BlendRecord:
             raise MultistyleError(f"{self.path} is damaged ({error}); move it away, or repair it") from error
 
     def _tidy(self) -> None:
-        """Rewrite the file by name, with one row for each painting that is there."""
+        """Rewrite the file sorted by name, with one row for each painting that exists."""
         rows = {name: mix for name, mix in self._read().items() if os.path.isfile(self.folder / name)}
         with atomic_write(self.path) as temporary:
             temporary.write_bytes(b"".join(map(_line, [HEADER, *sorted(rows.items())])))
 
     def add(self, painting: Path, mix: str) -> None:
-        """Append the row of a painting in the folder, wholly or not at all."""
+        """Append the row of a painting in the folder, completely or not at all."""
         line = _line((painting.relative_to(self.folder).as_posix(), mix))
         try:
             with append_to(self.path) as file:
                 end = file.tell()
-                line = line if end else _line(HEADER) + line  # somebody removed the file
-                if file.write(line) < len(line):  # how a disk that is just full says so
+                line = line if end else _line(HEADER) + line  # the file was removed meanwhile
+                if file.write(line) < len(line):  # the disk is full
                     file.truncate(end)
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:

@@ -1,9 +1,9 @@
-"""The style network: an image and a blend vector in, a painting out, in one pass.
+"""The style network: takes an image and a blend, returns a painting, in one pass.
 
 The shape is the transformer of Dumoulin, Shlens and Kudlur, "A Learned Representation for Artistic Style" (ICLR
 2017), table 1: convolutions down to a quarter of the size, residual blocks, nearest-neighbour upsampling and
 convolutions back up, with a conditional instance normalization (CIN) after every convolution, the last included.
-Departures from the paper, each on purpose:
+Deliberate departures from the paper:
 
 - A reserved style, row `PHOTO` of the table, returns the picture itself; see `StyleNetwork.forward`.
 - Scales and shifts of all normalizations of one style are one row of one table, so that a blend is one matrix
@@ -30,7 +30,7 @@ FRAME = STRIDE  # px mirrored around every picture, painted and cut off
 MINIMUM = 8  # px; below it, reflection padding inside the network would be wider than its features
 EPSILON = 1e-5
 FLAT = 1e-6  # variance; trained channels have 0.02 and more
-WIDEST, DEEPEST = 4096, 1000  # channels and residual blocks; more are a mistake, and could not be built
+WIDEST, DEEPEST = 4096, 1000  # channels and residual blocks; more would be a mistake, and could not be built
 LARGEST = 100_000_000  # parameters; sixty times the published network
 
 
@@ -38,7 +38,7 @@ LARGEST = 100_000_000  # parameters; sixty times the published network
 class NetworkConfig:
     """The shape of a `StyleNetwork`; the defaults are the published one (1,674,432 shared parameters).
 
-    Raises ValueError for a field of the wrong type, or a network too large to be meant, before anything is built.
+    Raises ValueError for a field of the wrong type or an unreasonably large network, before anything is built.
     """
 
     widths: tuple[int, int, int] = (32, 64, 128)  # channels at full, half and quarter size
@@ -63,7 +63,7 @@ class NetworkConfig:
 
     @property
     def parameters(self) -> int:
-        """Numbers in all convolutions together: those that the styles share."""
+        """The number of parameters of all convolutions, which the styles share."""
         full, half, quarter = self.widths
         ends = 3 * full * (self.stem**2 + self.head**2)
         return ends + 9 * (2 * full * half + 2 * half * quarter + 2 * self.blocks * quarter**2)
@@ -77,7 +77,7 @@ def _is_integer(value: object, least: int, most: int) -> bool:
 class Convolution(nn.Conv2d):
     """A "same" convolution with reflection padding, optionally of stride 2.
 
-    Without a bias: the normalization that always follows would subtract it again.
+    It has no bias, because the normalization that always follows would remove it.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
@@ -94,7 +94,7 @@ class Convolution(nn.Conv2d):
 class UpsampledConvolution(Convolution):
     """A 3 x 3 convolution of its input upsampled twofold ("nearest" or "bilinear").
 
-    The input is padded by replication before it is upsampled. (Under "nearest" that is reflection padding after it.)
+    The input is padded by replication before upsampling. (With "nearest", that equals reflection padding afterwards.)
     """
 
     def __init__(self, inputs: int, outputs: int, upsampling: str) -> None:
@@ -121,8 +121,8 @@ def modulate(x: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, shift: Te
 
     x: (B, C, H, W); mean, variance: (B, C); scale, shift: (B, C), or maps (B, C, H, W).
 
-    A channel that is flat except for the rounding of x's dtype gives just its shift. Otherwise each layer would enlarge
-    the rounding a hundredfold, and a picture of one colour would be painted as a pattern. (Ours; not in the paper.)
+    A channel that is flat except for rounding in x's dtype gives only its shift. Otherwise each layer would enlarge the
+    rounding errors a hundredfold, and a picture of one colour would become a pattern. (Ours; not in the paper.)
     """
     mean, variance = mean[..., None, None], variance[..., None, None]
     if scale.ndim == 2:
@@ -149,7 +149,8 @@ Norm = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x, scale, shift) -> normal
 class StyleNetwork(nn.Module):
     """One network for many styles.
 
-    config: its shape; styles: the number S of rows of its table, the reserved row `PHOTO` included.
+    config: its shape.
+    styles: the number S of rows of its table, including the reserved row `PHOTO`.
 
     `table` is a parameter of shape (S, 2 N) with N the channels of all normalizations together: the first N numbers
     of a row are one style's scales, the rest its shifts, in the order of the convolutions. New rows start at scale 1
@@ -182,15 +183,17 @@ class StyleNetwork(nn.Module):
     def forward(self, image: Tensor, blend: Tensor, norm: Norm = conditional_instance_norm) -> Tensor:
         """Paint `image` in the mix of styles `blend`.
 
-        image: (B, 3, H, W), sRGB in [0, 1], H and W at least 1. blend: (B, S), non-negative, each row summing to 1; or
-        a blend field (B, S, H, W), one blend for every pixel. norm: replaces the normalization of each layer, for
-        callers that bring their own statistics. Returns (B, 3, H, W) in [0, 1], in the image's dtype.
+        image: (B, 3, H, W), sRGB in [0, 1], H and W at least 1.
+        blend: (B, S), non-negative, each row summing to 1; or a blend field (B, S, H, W), one blend for every pixel.
+        norm: replaces the normalization of each layer, for callers that have their own statistics.
 
-        With p photo's share of the blend, the result is p * image + (1 - p) * painted(image, blend): the picture
-        itself, exactly, where p is 1, and a strength dial below. The network sees photo's row too, so that it learns
-        what to add under a half-strength blend. (Photo and fields are ours; not in the paper.)
+        Returns (B, 3, H, W) in [0, 1], in the image's dtype.
 
-        Raises ValueError where the shapes do not fit. Values are not checked.
+        If p is photo's share of the blend, the result is p * image + (1 - p) * painted(image, blend). So p = 1 returns
+        the picture exactly, and lower values act as a strength dial. The network sees photo's row too, so that it
+        learns what to add in a blend at half strength. (Photo and fields are ours; not in the paper.)
+
+        Raises ValueError if the shapes do not match. Values are not checked.
         """
         if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
             raise ValueError(f"expected an image of shape (B, 3, H, W), got {tuple(image.shape)}")
@@ -205,7 +208,7 @@ class StyleNetwork(nn.Module):
         return photo * image + (1 - photo) * painted.to(image.dtype)
 
     def paint(self, x: Tensor, blend: Tensor, norm: Norm = conditional_instance_norm) -> Tensor:
-        """The transformer alone, of an image whose sides are multiples of `STRIDE` and at least `MINIMUM`."""
+        """The transformer alone, for an image with sides that are multiples of `STRIDE` and at least `MINIMUM`."""
         modulations = map(self.modulator(blend), itertools.count())
         for layer in self.down:
             x = F.relu(norm(layer(x), *next(modulations)))
@@ -220,8 +223,8 @@ class StyleNetwork(nn.Module):
     def modulator(self, blend: Tensor) -> Callable[[int], tuple[Tensor, Tensor]]:
         """A function from a layer's number to its scale and shift, both (B, C), or maps (B, C, h, w) for a field.
 
-        Computed in float32, under autocast too. A layer's maps come from the field's means over that layer's pixels,
-        and are made one layer at a time: all of them together would be many times the picture.
+        Computed in float32, under autocast too. A layer's maps come from the field averaged over that layer's
+        pixels. They are computed one layer at a time, since all of them together would be many times the picture.
         """
         layers = len(self.channels)
         if blend.ndim == 2:
@@ -243,14 +246,14 @@ def _mix(blend: Tensor, table: Tensor) -> Tensor:
 
 
 def photo_share(blend: Tensor) -> Tensor:
-    """Photo's share of the result: (B, 1, 1, 1) for a blend (B, S), (B, 1, H, W) for a field (B, S, H, W)."""
+    """Photo's share of the result: (B, 1, 1, 1) for a blend (B, S), (B, 1, H, W) for a blend field (B, S, H, W)."""
     return blend[:, PHOTO, None, None, None] if blend.ndim == 2 else blend[:, PHOTO, None]
 
 
 def pad_to_grid(image: Tensor) -> Tensor:
     """Pad (..., H, W) by `FRAME` on every side, and below and on the right to multiples of `STRIDE`.
 
-    By reflection as far as the picture reaches, then by replication, so that even one pixel works.
+    Pads by reflection as far as the picture reaches, then by replication, so that even one pixel works.
     """
     for dim in (-2, -1):
         image = image.index_select(dim, grid_index(image.shape[dim]).to(image.device))
@@ -258,12 +261,12 @@ def pad_to_grid(image: Tensor) -> Tensor:
 
 
 def cut_from_grid(painted: Tensor, height: int, width: int) -> Tensor:
-    """The picture of height x width px in what was painted of its padding by `pad_to_grid`."""
+    """Cut the picture of height x width px out of the painting of its padded version; undoes `pad_to_grid`."""
     return painted[..., FRAME : FRAME + height, FRAME : FRAME + width]
 
 
 def grid_index(side: int) -> Tensor:
-    """The pixel that each pixel of a padded side shows: .. 2, 1, 0, 1, .. side - 1, then back; see `pad_to_grid`."""
+    """The source pixel of each pixel of a padded side: .. 2, 1, 0, 1, .. side - 1, then back; see `pad_to_grid`."""
     padded = (side + STRIDE - 1) // STRIDE * STRIDE + 2 * FRAME
     place = (torch.arange(padded) - FRAME).abs()
     return torch.minimum(place, 2 * side - 2 - place).clamp_min(0)

@@ -1,4 +1,4 @@
-"""Image tensor + blend -> painting, in one pass: the one place that knows how to run the network."""
+"""Image tensor and blend to painting, in one pass: the one place that knows how to run the network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .weights import Model
 
 @dataclass
 class Carry:
-    """The statistics of all normalizations, handed on from one painting to the next.
+    """The statistics of all normalizations, passed on from one painting to the next.
 
     share: how much of the next painting's statistics comes from its own picture, in [0, 1]. The first painting always
     uses those of its picture.
@@ -41,9 +41,9 @@ class OnePass:
     device: "auto", "cpu", "cuda", "cuda:N" or "mps".
     precision: "auto" (bfloat16 on a GPU that has it, float32 elsewhere), "float32", "bfloat16" or "float16". Statistics
     and output are always float32.
-    compile: run by `torch.compile`. The first picture of each size takes up to a minute longer; the others are faster.
+    compile: use `torch.compile`. The first picture of each size takes up to a minute longer; the others are faster.
     On a CPU the process then keeps the memory that it frees (`keep_freed_memory`).
-    default: the style that is painted where no blend is given; None: the catalogue's first painter.
+    default: the style that is painted if no blend is given; None: the catalogue's first painter.
 
     Raises `DeviceError`.
     """
@@ -86,11 +86,11 @@ class OnePass:
 
         photos: float, sRGB in [0, 1], (3, H, W) or (B, 3, H, W).
         blend: (S,), (B, S) or a field (S, h, w), as `blend` returns it. A field is fitted to the photo's size.
-        paint: what paints, given photos and blends on the device, instead of the method `paint`.
+        paint: called with photos and blends on the device, instead of the method `paint`.
 
         One photo with one blend gives (3, H, W). Otherwise the result is (B, 3, H, W): one photo in each of B blends,
         or each of B photos in one blend or in its own. Raises `ImageError` for an invalid photo, and `MultistyleError`
-        where numbers of photos and blends do not fit, where memory ends, or where the network cannot be compiled.
+        if the numbers of photos and blends do not match, if memory runs out, or if the network cannot be compiled.
         """
         check_image(photos)
         if blend.ndim == 3:
@@ -98,7 +98,9 @@ class OnePass:
         single = photos.ndim == 3 and blend.ndim != 2
         images, blend = photos.reshape(-1, *photos.shape[-3:]), blend if blend.ndim == 2 else blend[None]
         if len(images) != len(blend) and 1 not in (len(images), len(blend)):
-            raise MultistyleError(f"{len(images)} photos do not go with {len(blend)} blends; give one, or as many")
+            raise MultistyleError(
+                f"{len(images)} photos do not go with {len(blend)} blends; give one of either, or as many"
+            )
         count = max(len(images), len(blend))
         images = images.expand(count, -1, -1, -1).to(self.device, torch.float32)
         blend = blend.expand(count, *blend.shape[1:]).to(self.device)
@@ -107,16 +109,16 @@ class OnePass:
         return painted[0] if single else painted
 
     def paint(self, images: Tensor, blend: Tensor, carry: Carry | None = None) -> Tensor:
-        """What the network makes of images (B, 3, H, W) in blend (B, S) or (B, S, H, W), without photo's share of them.
+        """Run the network on images (B, 3, H, W) in blend (B, S) or (B, S, H, W), without adding photo's share.
 
-        carry: takes part in this painting and is brought up to date; for one image.
+        carry: its statistics are mixed in, and it is updated; for one image.
 
-        All on the device; (B, 3, H, W), float32 in [0, 1]. Raises as a call does.
+        Everything is on the device. Returns (B, 3, H, W), float32 in [0, 1]. Raises as a call does.
         """
         height, width = images.shape[2:]
         padded = pad_to_grid(images).contiguous(memory_format=torch.channels_last)
         padded_blend = pad_to_grid(blend) if blend.ndim == 4 else blend
-        half = self.precision != torch.float32 and not _any_flat(padded)  # in half precision rounding would be seen
+        half = self.precision != torch.float32 and not _any_flat(padded)  # half precision would show rounding
         try:
             with torch.autocast(self.device.type, self.precision if half else None, enabled=half):
                 painted, statistics = self.fast(padded, padded_blend, *self._carried(carry))
@@ -145,9 +147,9 @@ class OnePass:
         return error
 
     def send(self, images: Tensor) -> Tensor:
-        """`images`, of any dtype, on the device; a GPU goes on with earlier work meanwhile.
+        """`images`, of any dtype, on the device; a GPU continues earlier work meanwhile.
 
-        Through page-locked memory, on a second stream. What is started afterwards waits for the copy.
+        Through page-locked memory, on a second stream. Work started afterwards waits for the copy.
         """
         if self.device.type != "cuda" or images.device.type != "cpu":
             return images.to(self.device)

@@ -1,4 +1,4 @@
-"""Weight file -> ONNX: one file with the picture and the blend as its inputs. Needs the extra `onnx`."""
+"""Export a weight file to ONNX: one file that takes a picture and a blend. Needs the extra `onnx`."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ SIZES = ((1, 61, 94), (2, 133, 50), (1, 200, 7))  # (batch, height, width) that 
 
 
 class OnnxNetwork(nn.Module):
-    """What the file computes: paintings (B, 3, H, W) of pictures (B, 3, H, W) in blends (B, S), all float32.
+    """The network in the file: paints pictures (B, 3, H, W) in blends (B, S); all float32.
 
     Pictures and paintings are sRGB in [0, 1], of any size; each blend sums to 1. The convolutions are in `dtype`. Means
-    and variances are taken explicitly, and in float32: an InstanceNormalization in half precision overflows.
+    and variances are computed explicitly in float32, because InstanceNormalization overflows in half precision.
     """
 
     def __init__(self, network: StyleNetwork, dtype: torch.dtype) -> None:
@@ -54,17 +54,17 @@ def export_onnx(
     precision: str = "float32",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> float:
-    """Write `model` as ONNX to `target`, after checking in ONNX Runtime that the file paints what PyTorch paints.
+    """Write `model` as ONNX to `target`, after checking in ONNX Runtime that the file paints as PyTorch does.
 
     Inputs `picture` (batch, 3, height, width) and `blend` (batch, styles), output `painting`: see `OnnxNetwork`. The
     catalogue, in the order of the blend's weights, is JSON in the file's metadata under `catalogue`.
 
     target: a name that ends in .onnx.
     precision: of the convolutions, "float32" or "float16".
-    progress: called with steps done and steps in all.
+    progress: called with steps done and total steps.
 
     Returns the largest difference between the two paintings, in grey levels. Raises `MultistyleError` as
-    `check_export` does, and where that difference is more than one grey level or not a number; then nothing is written.
+    `check_export` does, and if the difference is more than one grey level or NaN; then nothing is written.
     """
     target = Path(target)
     check_export(target, precision)
@@ -90,13 +90,13 @@ def export_onnx(
 def check_export(target: str | Path, precision: str, inputs: Iterable[str | Path] = ()) -> None:
     """Raise `MultistyleError` for an unknown precision, an unusable target, or a package that is not installed.
 
-    inputs: the files that are read, none of which is ever replaced.
+    inputs: files that are read; they must not be replaced.
     """
     target = Path(target)
     if precision not in DTYPES:
         raise MultistyleError(f"unknown precision {precision!r} for ONNX; use float32 or float16")
     if target.suffix.lower() != ".onnx":
-        raise MultistyleError(f"the name of an ONNX file ends in .onnx, unlike {target}")
+        raise MultistyleError(f"the name of an ONNX file ends in .onnx; {target} does not")
     check_place(target, inputs=inputs)
     for package in ("onnx", "onnxscript", "onnxruntime"):
         if find_spec(package) is None:
@@ -132,7 +132,7 @@ def _translate(network: OnnxNetwork) -> ONNXProgram:
 def compare(network: OnnxNetwork, file: str | Path) -> float:
     """The largest difference, in grey levels, between paintings by `network` (float32) and by the file in ONNX Runtime.
 
-    The pictures are smooth and random, of odd sizes; the blends are random. NaN where a painting holds a NaN.
+    The pictures are smooth and random, of odd sizes; the blends are random. Returns NaN if a painting has a NaN.
     """
     from onnxruntime import InferenceSession
 

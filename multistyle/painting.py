@@ -1,4 +1,4 @@
-"""One picture -> one painting: all options of how a picture is painted, for every command and every Python function."""
+"""Paint one picture: all options of how it is painted, for every command and every Python function."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from .strips import SIDE, SMALLEST, needs_strips, paint_strips
 from .strokes import Stroke, paint_scales, stroke_depth, stroke_number
 
 LARGE = 1 << 25  # pixels; a larger picture is held as bytes
-ROWS_PIXELS = 1 << 22  # at a time, where a large picture's colours are kept
+ROWS_PIXELS = 1 << 22  # at a time, when a large picture keeps its colours
 
 
 class Region(NamedTuple):
-    """A part of a picture with its own blend, and its own strokes where it asks for them."""
+    """A part of a picture with its own blend and, on request, its own size of strokes."""
 
-    mask: Tensor  # (h, w), float in [0, 1] or bytes; fitted to the picture's size; full is in, 0 is out
+    mask: Tensor  # (h, w), float in [0, 1] or bytes; fitted to the picture's size; 1 is inside, 0 outside
     blend: Blend  # any kind but a batch or a field
     stroke: Stroke | None = None  # as in `PaintOptions`; None: the same
 
 
 @dataclass(frozen=True)
 class PaintOptions:
-    """How a picture is painted. Raises `MultistyleError` for values that no picture could be painted with."""
+    """How a picture is painted. Raises `MultistyleError` for invalid values."""
 
     blend: Blend | None = None  # a mix, a mapping, S numbers, or a field (S, h, w); None: the stylizer's default style
     strength: float = 1.0  # in [0, 1]; the rest of the result is the photo
-    regions: Sequence[Region] = ()  # parts with their own blends; `blend` is painted where no region is
+    regions: Sequence[Region] = ()  # parts with their own blends; `blend` is for everything outside
     size: int | None = None  # longer side of the painting in px; None: the photo's
     stroke: Stroke = (
         "auto"  # size of the strokes; "auto" or 1: as in the painting itself; 2: twice that; "off": one pass
     )
     keep_colors: bool = False  # lightness from the painting, colours from the photo
     keep_metadata: bool = True  # EXIF (date, place, camera), XMP, resolution and texts of the photo are kept
-    strips: str | int = "auto"  # "auto": where one pass would take half of the free memory; "off"; or a strip's side
-    estimate: bool = False  # in strips: statistics from a reduced picture; faster, and approximate
+    strips: str | int = "auto"  # "auto": if one pass would take half of the free memory; "off"; or a strip's side
+    estimate: bool = False  # in strips: statistics from a reduced picture; faster and approximate
 
     def __post_init__(self) -> None:
         check_strength(self.strength)
@@ -72,7 +72,7 @@ class PaintOptions:
         return Regions([_as_bytes(region.mask) for region in self.regions], parts, blend)
 
     def rest(self, one_pass: OnePass) -> Tensor:
-        """The blend of what is in no region: (S,), or a field (S, h, w). Raises `BlendError`."""
+        """The blend outside all regions: (S,), or a field (S, h, w). Raises `BlendError`."""
         blend = one_pass.blend(self.blend, self.strength)
         if blend.ndim == 2:
             raise BlendError(f"one picture is painted in one blend, not in {len(blend)}")
@@ -103,10 +103,10 @@ class Painted(NamedTuple):
 def paint_picture(
     one_pass: OnePass, picture: Picture, options: PaintOptions, progress: Progress = no_progress
 ) -> Painted:
-    """Paint a picture; its transparency stays as it is.
+    """Paint a picture; its transparency is unchanged.
 
     picture: its image is (3, H, W), float in [0, 1] or bytes; the painting's is of the same kind.
-    progress: counts strips, where it is painted in strips.
+    progress: counts strips, if it is painted in strips.
 
     Raises `MultistyleError` for options that do not fit the model or the picture.
     """
@@ -149,7 +149,7 @@ def fit_to_picture(
 
 
 def _by_masks(blend: Tensor | Regions) -> Tensor | Regions:
-    """A field (S, h, w) as a region for each style in it; anything else as it is."""
+    """Turn a field (S, h, w) into a region for each of its styles; returns anything else unchanged."""
     if isinstance(blend, Regions) or blend.ndim == 1:
         return blend
     styles = blend.flatten(1).any(1).nonzero()[:, 0]
@@ -172,7 +172,7 @@ def keep_colors(painting: Tensor, photo: Tensor) -> Tensor:
 
 
 def keep_colors_by_rows(painted: Tensor, photo: Tensor) -> None:
-    """`keep_colors` in place, some rows at a time; either image is float or bytes."""
+    """Apply `keep_colors` in place, some rows at a time; each image is float or bytes."""
     rows = max(1, ROWS_PIXELS // painted.shape[2])
     for top in range(0, painted.shape[1], rows):
         part = slice(top, top + rows)
@@ -187,19 +187,19 @@ def _as_bytes(mask: Tensor) -> Tensor:
 
 
 def load_picture(source: str | Path, options: PaintOptions) -> Picture:
-    """The picture in the file `source` in the size asked for, as bytes where it is large. Raises `ImageError`."""
+    """The picture in the file `source` in the size asked for, as bytes if it is large. Raises `ImageError`."""
     large = options.size is None and math.prod(picture_size(source)) > LARGE
     return read_picture(source, torch.uint8 if large else torch.float32, options.size)
 
 
 @torch.inference_mode()
 def paint_batch(one_pass: OnePass, images: Sequence[Tensor], options: Sequence[PaintOptions]) -> list[Tensor]:
-    """Paint images of one shape together, each by its own options; they come out as bytes (3, H, W).
+    """Paint images of one shape together, each by its own options; returns bytes (3, H, W).
 
     images: (3, H, W), float in [0, 1] or bytes, of the size that the options ask for.
     options: one for each image, without regions.
 
-    Raises `MultistyleError` where the images do not fit in memory together.
+    Raises `MultistyleError` if the images do not fit in memory together.
     """
     photos = one_pass.send(torch.stack(list(images)))
     depth = stroke_depth(stroke_number(options[0].stroke), *photos.shape[2:])

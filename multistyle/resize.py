@@ -1,4 +1,4 @@
-"""Resize images, of floats and of bytes, with transparency or without."""
+"""Resize images of floats or bytes, with or without transparency."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BAND_NUMBERS = 1 << 24  # of a picture at a time, where one with transparency is
 
 
 def as_dtype(image: Tensor, dtype: torch.dtype) -> Tensor:
-    """`image` as bytes (uint8) or as float32 in [0, 1], whichever of the two it is now."""
+    """`image`, bytes or float, converted to bytes (uint8) or to float32 in [0, 1]."""
     if image.dtype == dtype:
         return image
     return (image * 255).round().to(dtype) if dtype == torch.uint8 else image.to(dtype).div_(255)
@@ -49,7 +49,7 @@ def fitted_size(height: int, width: int, size: int) -> tuple[int, int]:
 
 
 def interpolate(image: Tensor, shape: tuple[int, int]) -> Tensor:
-    """`image` (C, H, W), float in [0, 1] or bytes, of height and width `shape`, by bicubic interpolation."""
+    """Resize `image` (C, H, W), float in [0, 1] or bytes, to height and width `shape`, by bicubic interpolation."""
     if image.shape[1:] == shape:
         return image
     if image.dtype == torch.uint8:
@@ -58,7 +58,7 @@ def interpolate(image: Tensor, shape: tuple[int, int]) -> Tensor:
 
 
 def interpolate_straight(image: Tensor, alpha: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """`image` (3, H, W) and `alpha` (1, H, W) of height and width `shape`: premultiplied in between, in bands."""
+    """Resize `image` (3, H, W) and `alpha` (1, H, W) to height and width `shape`, premultiplied, in bands."""
     height, width = image.shape[1:]
     wide = torch.empty(4, height, shape[1])  # premultiplied, of the new width
     for rows in _bands(height, max(width, shape[1])):
@@ -68,7 +68,7 @@ def interpolate_straight(image: Tensor, alpha: Tensor, shape: tuple[int, int]) -
     for columns in _bands(shape[1], max(height, shape[0])):
         part = _stretch(wide[:, :, columns], (shape[0], columns.stop - columns.start))
         share = part[3:].clamp(0, 1)
-        share = torch.where(share < 0.5 / 255, 0, share)  # nothing in a file, and its colour would be noise
+        share = torch.where(share < 0.5 / 255, 0, share)  # invisible in a file, and its colour would be noise
         straight = torch.where(share > 0, part[:3] / share.clamp_min(1e-6), 1).clamp(0, 1)
         resized[:, :, columns], new_alpha[:, :, columns] = as_dtype(straight, image.dtype), share
     return resized, new_alpha

@@ -24,15 +24,15 @@ from .video.reader import load_av
 from .video.writer import VideoWriter
 
 FRAMES_PER_SECOND = 20
-BYTES_PER_FRAME = 50  # of a file, whatever is in it
+BYTES_PER_FRAME = 50  # in a file, whatever the picture
 BYTES_PER_PIXEL = {"": 0.2, ".gif": 0.1, ".mp4": 0.001}  # less than any painting takes
-TRANSPARENT = 255  # the place in a GIF's palette
+TRANSPARENT = 255  # its index in a GIF's palette
 
 
 def blend_path(corners: Tensor, frames: int) -> Tensor:
-    """Blends (frames, S) evenly over the path through `corners` (K, S), both ends included, each leg as long.
+    """Blends (frames, S), evenly spaced on the path through `corners` (K, S), ends included; all legs are equally long.
 
-    One frame is the first corner. Raises `MultistyleError` for fewer than two corners or one frame, and for more
+    A single frame is the first corner. Raises `MultistyleError` for fewer than two corners or one frame, and for more
     frames than fit in memory.
     """
     if len(corners) < 2:
@@ -60,7 +60,7 @@ def paint_sequence(
 
 
 def check_sequence(output: str | Path, inputs: Iterable[str | Path] = ()) -> None:
-    """Raise `MultistyleError` unless `write_sequence` can write there. inputs: files that are not to be replaced."""
+    """Raise `MultistyleError` unless `write_sequence` can write there. inputs: files that must not be replaced."""
     path, suffix = Path(output), _suffix(output)
     if suffix == ".mp4":
         load_av()
@@ -75,7 +75,7 @@ def check_sequence(output: str | Path, inputs: Iterable[str | Path] = ()) -> Non
 
 
 def check_room(output: str | Path, frames: int, height: int, width: int) -> None:
-    """Raise `MultistyleError` where the disk surely cannot hold so many frames of height x width px."""
+    """Raise `MultistyleError` if the disk certainly cannot hold that many frames of height x width px."""
     needed = frames * (BYTES_PER_FRAME + height * width * BYTES_PER_PIXEL[_suffix(output)])
     free = shutil.disk_usage(os.path.dirname(os.path.realpath(output))).free
     if needed > free:
@@ -84,14 +84,16 @@ def check_room(output: str | Path, frames: int, height: int, width: int) -> None
 
 
 def write_sequence(output: str | Path, frames: Iterable[Tensor], alpha: Tensor | None = None) -> None:
-    """Write `frames`, (3, H, W) in [0, 1] and of one size, as they come, at 20 a second.
+    """Write frames one by one, at 20 a second.
 
-    output: a name in .gif (looped, 256 colours a frame) or .mp4 (H.264; odd sides get one more row or column), which
-    appears complete or not at all; or a folder, made if missing, for 0001.png and so on. alpha: (1, H, W) in [0, 1],
-    of all frames, which then hold straight colours; kept in PNG, in GIF either 0 or 1, and laid on white in MP4.
+    output: a .gif (looped, 256 colours a frame) or .mp4 (H.264; odd sides get one more row or column), which appears
+    complete or not at all; or a folder, created if missing, for 0001.png and so on.
+    frames: (3, H, W) in [0, 1], all of one size.
+    alpha: (1, H, W) in [0, 1], for all frames, which then have straight colours. PNG keeps it, GIF rounds it to 0 or 1,
+    MP4 puts the frames on white.
 
-    Raises `MultistyleError` for frames or an alpha of another kind, for no frames at all, for an output that cannot be
-    written, and for .mp4 where PyAV is not installed.
+    Raises `MultistyleError` for other frames or another alpha, for no frames, for an output that cannot be written, and
+    for .mp4 if PyAV is not installed.
     """
     check_sequence(output)
     path, suffix = Path(output), _suffix(output)
@@ -121,7 +123,7 @@ def _suffix(output: str | Path) -> str:
 
 
 def _checked(frames: Iterable[Tensor], alpha: Tensor | None) -> Iterator[Tensor]:
-    """The frames as they come, each one checked, with one size and that of `alpha`; at least one."""
+    """Pass on the frames after checking that there is one, and that each has the size of the first and of `alpha`."""
     shape = None
     for number, frame in enumerate(frames, start=1):
         check_image(frame)

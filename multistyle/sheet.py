@@ -25,7 +25,7 @@ GAP, LABEL = 1 / 32, 1 / 12  # space around a painting and height of its label, 
 
 
 class Cell(NamedTuple):
-    """One place of a sheet. blend: (S,); label: the text below it, or ""."""
+    """One cell of a sheet. blend: (S,); label: the text below the painting, or ""."""
 
     blend: Tensor
     label: str
@@ -116,7 +116,7 @@ def _checked(paintings: Iterable[Tensor], count: int) -> Iterator[Tensor]:
 
 
 def _label(text: str, height: int, width: int) -> Tensor:
-    """`text` black on white, (1, height, width), centred and made small enough to fit."""
+    """Draw `text` black on white, (1, height, width), centred and small enough to fit."""
     size = 0.8 * height
     length = ImageFont.load_default(size).getlength(text)
     font = ImageFont.load_default(max(1, size * min(1, width / max(1, length))))

@@ -1,15 +1,15 @@
 """Paint a picture strip by strip, each with the statistics of the whole picture.
 
-Instance statistics are of the whole picture, so tiles painted one by one would change colour at their seams. Here the
-statistics come first, and then every tile is painted with the same ones:
+Instance statistics belong to the whole picture, so strips painted independently would change colour at their seams.
+Here the statistics are computed first, and then every strip is painted with the same ones:
 
 - exactly, layer by layer: a layer's statistics are summed over strips of the picture, each computed with the frozen
-  statistics of the layers before it. What is kept of the whole is the photo, the painting (both as bytes), and the
-  features of quarter size, which a large picture holds in half precision;
+  statistics of the layers before it. Only the photo, the painting (both as bytes) and the features of quarter size are
+  kept for the whole picture; for a large picture, these features are in half precision;
 - or estimated, from one pass over a reduced picture: faster, and approximate.
 
-A strip is full rows of the picture, on the stride's grid, computed with enough rows around it to cover what reflection
-at its edges would reach.
+A strip is a band of full rows on the stride's grid. It is computed with enough rows around it that padding at its edges
+does not reach it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class StripPainter:
     """Paints one picture, strip by strip.
 
     source: what is painted.
-    pixels: about how many a strip has.
+    pixels: the approximate number of pixels of a strip.
     """
 
     def __init__(self, network: StyleNetwork, device: torch.device, source: Source, pixels: int) -> None:
@@ -65,11 +65,11 @@ class StripPainter:
         return modulate(x, *self.statistics[layer], *modulation)
 
     def down(self, start: int, stop: int, depth: int) -> Tensor:
-        """What convolution `depth` of the way down gives on a strip, before its normalization."""
+        """Convolution `depth` of the way down on a strip, before its normalization."""
         return self._run(self.photo(*self.around(start, stop)), start, stop, 0, depth, STRIDE >> depth)
 
     def up(self, features: Tensor, start: int, stop: int, depth: int) -> Tensor:
-        """What convolution `depth` of the way up gives on a strip, from the features (1, C, h, w) of quarter size."""
+        """Convolution `depth` of the way up on a strip, from the features (1, C, h, w) of quarter size."""
         first, last = self.around(start, stop)
         strip = features[:, :, first:last].to(self.device, torch.float32)
         return self._run(strip, start, stop, len(self.layers) - 3, depth, (2, 4, 4)[depth])
@@ -83,7 +83,7 @@ class StripPainter:
         return x[:, :, scale * (start - first) : scale * (stop - first)]
 
     def measure(self, compute: Callable[[int, int], Tensor]) -> Iterator[None]:
-        """Append the next layer's statistics, those of what `compute` gives over all strips; yields after each."""
+        """Append the next layer's statistics: those of `compute` over all strips; yields after each strip."""
         count, mean, spread = 0.0, torch.zeros(1), torch.zeros(1)
         for start, stop in self.strips:
             x = compute(start, stop)
@@ -141,11 +141,11 @@ class StripPainter:
         return compute
 
     def unit(self, layer: int) -> Tensor:
-        """About the deviation (C, 1, 1) of what a layer gives: in this unit it does not underflow in half precision."""
+        """About the deviation (C, 1, 1) of a layer's output; in this unit, half precision does not underflow."""
         return self.layers[layer].weight.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None]
 
     def _apply(self, features: Tensor, addend: Tensor | None, layer: int) -> None:
-        """Normalize what a layer gave, in place: features = relu(norm(features)), or features += norm(addend)."""
+        """Normalize a layer's output in place: features = relu(norm(features)), or features += norm(addend)."""
         for start, stop in self.strips:
             modulation = self.network.modulator(self.field(start, stop))(layer)
             rows = features[:, :, start:stop]
@@ -191,7 +191,7 @@ class StripPainter:
         put(rows, mixed)
 
     def exact(self, output: Tensor) -> Iterator[None]:
-        """Statistics, then painting; yields after each strip of each pass, `exact_steps` times in all."""
+        """Statistics, then painting; yields after each strip of each pass, `exact_steps` times in total."""
         features = yield from self.quarter_features()
         for depth in range(3):
             yield from self.measure(partial(self.up, features, depth=depth))

@@ -1,6 +1,6 @@
-"""What a strip is painted from: parts of a photo, or of a level of `strokes`, made when they are asked for.
+"""What strips are painted from: parts of a photo, or of a level in `strokes`, computed on demand.
 
-Rows and columns are indices into the picture, in any order and repeated, as mirrored borders need them.
+Rows and columns are indices into the picture, in any order and with repetitions, as mirrored borders need.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Depths:
 
 @dataclass(frozen=True)
 class HalvedRegions(Regions):
-    """Regions of a picture at half the size: the means of what they claim at the full size."""
+    """Regions of a picture at half the size: the means of their shares at full size."""
 
     whole: Regions
 
     def __post_init__(self) -> None:
-        """What is halved has been checked."""
+        """The full-size regions have been checked."""
 
     def size(self) -> tuple[int, int]:
         """Height and width in px."""
@@ -159,7 +159,7 @@ def put(target: Tensor, image: Tensor) -> None:
 
 
 def halved(image: Tensor) -> Tensor:
-    """An image (3, H, W), bytes or float, at half the size: float, or bytes where it is still large."""
+    """An image (3, H, W), bytes or float, at half the size: float, or bytes if it is still large."""
     height, width = (-(-side // 2) for side in image.shape[1:])
     large = image.dtype == torch.uint8 and height * width > LARGE
     small = torch.empty(3, height, width, dtype=torch.uint8 if large else torch.float32)

@@ -1,4 +1,4 @@
-"""Paint a picture of any size in little memory, with the pixels that painting it whole would give."""
+"""Paint a picture of any size in little memory, with the same result as painting it whole."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def paint_strips(
     estimate: bool = False,
     progress: Progress = no_progress,
 ) -> Tensor:
-    """Paint `image` in strips, in float32. The result is that of painting it whole, to within a grey level.
+    """Paint `image` in strips, in float32. The result equals painting it whole, to within a grey level.
 
     image: (3, H, W), bytes, or float in [0, 1].
     blend: (S,) as `OnePass.blend` returns it, or `Regions`.
     depth: how often the picture is halved; see `strokes`.
     side: a strip has about side x side pixels; at least 64.
-    estimate: take the statistics from a reduced picture: faster, and approximate.
+    estimate: take the statistics from a reduced picture; faster and approximate.
     progress: counts strips of the finest level.
 
     Returns (3, H, W) of the image's dtype, on the CPU. Memory is the picture, the painting, 2 C / 16 numbers a pixel
@@ -73,7 +73,7 @@ class _Strips:
     def scales(
         self, image: Tensor, blend: Tensor | Regions, depth: float | Depths, progress: Progress = no_progress
     ) -> Tensor:
-        """As `strokes.paint_scales`, of an image (3, H, W) and of its kind; what one strip holds is painted whole."""
+        """As `strokes.paint_scales`, for (3, H, W), bytes or float. What fits in one strip is painted whole."""
         height, width = image.shape[1:]
         if height * width <= self.side**2:
             return self._whole(image, blend, depth)
@@ -118,6 +118,6 @@ def _deepest(depth: float | Depths) -> float:
 
 
 def needs_strips(one_pass: OnePass, height: int, width: int) -> bool:
-    """Whether one pass over a picture of height x width px would take more than half of the memory there is now."""
+    """Whether one pass over a picture of height x width px would take more than half of the free memory."""
     needed = height * width * BYTES_PER_PIXEL * one_pass.network.config.widths[0]
     return needed > free_memory(one_pass.device) / 2

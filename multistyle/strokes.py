@@ -1,11 +1,10 @@
 """Strokes of a chosen size: the picture is painted at several scales, from coarse to fine.
 
-One pass paints strokes of a fixed size in pixels, those of a painting seen at 512 px. A large picture is therefore
-halved until one pass paints strokes that are large enough. Its painting is doubled, mixed with the photo, so that faces
-stay faces, and painted once more, which makes edges crisp; and so on up to the picture's size. What a finer level
-changes in the coarse frequencies is taken back, so that colours and large strokes stay as the coarse painting has them.
-(Ours. Large strokes from coarse-to-fine optimisation are in Gatys et al. 2017, "Controlling Perceptual Factors in
-Neural Style Transfer".)
+One pass paints strokes of a fixed size in pixels, as in a painting at 512 px. A large picture is therefore halved until
+one pass paints strokes that are large enough. Its painting is doubled, mixed with the photo, so that faces stay faces,
+and painted once more, which makes edges crisp; and so on up to the picture's size. Changes of a finer level in the
+coarse frequencies are undone, so that colours and large strokes stay as in the coarse painting. (Ours. Large strokes
+from coarse-to-fine optimization are in Gatys et al. 2017, "Controlling Perceptual Factors in Neural Style Transfer".)
 
 The **depth** says how often a picture is halved: log2 of its longer side over that of the coarsest painting. It is a
 real number, so that the size of strokes is a dial without steps: as the depth goes from 0 to 1, the finest level turns
@@ -33,7 +32,7 @@ Stroke = str | float
 
 
 def stroke_number(stroke: Stroke) -> float:
-    """A stroke as people give it, as a number: 1 for "auto", 0 for "off". Raises `MultistyleError`."""
+    """Convert a stroke, as people give it, to a number: 1 for "auto", 0 for "off". Raises `MultistyleError`."""
     named = {"auto": 1.0, "off": 0.0}
     try:
         number = named[stroke] if isinstance(stroke, str) and stroke in named else float(stroke)
@@ -56,7 +55,7 @@ def paint_scales(
     depth: float | Tensor,
     carries: Sequence[Carry] | None = None,
 ) -> Tensor:
-    """As `OnePass.paint`, at several scales; a depth of 0 is one pass.
+    """Paint as `OnePass.paint` does, at several scales; a depth of 0 is one pass.
 
     photos: (B, 3, H, W) in [0, 1], on the device.
     blend: (B, S) or (B, S, H, W).
@@ -100,12 +99,12 @@ def level_shares(depth: float | Tensor) -> tuple[float | Tensor, float | Tensor]
 
 
 def level_source(start: Tensor, photo: Tensor, own: float | Tensor) -> Tensor:
-    """What a level paints: a mixture of the doubled coarse painting and the photo; the photo where `own` is 1."""
+    """The input of a level: a mixture of the doubled coarse painting and the photo; the photo where `own` is 1."""
     return start + (PHOTO_IN_SOURCE + (1 - PHOTO_IN_SOURCE) * own) * (photo - start)
 
 
 def level_result(painted: Tensor, start: Tensor, blurred: Tensor, own: float | Tensor) -> Tensor:
-    """What a level paints, but for `own` of it with the coarse frequencies of the painting that it started from."""
+    """The result of a level: `painted` with the coarse frequencies of `start`, except for a share `own`."""
     fused = painted + start - blurred
     return (fused + own * (painted - fused)).clamp(0, 1)
 

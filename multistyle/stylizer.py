@@ -1,4 +1,4 @@
-"""The public door: a photo of any kind and a blend of any kind -> a painting."""
+"""The public face: paint a photo of any kind in a blend of any kind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .weights import Model, Style, load_weights
 class Stylizer:
     """Paints photos with one model; its arguments are those of `OnePass`.
 
-    `stylizer(photo, blend)` paints tensors, `stylizer.paint(picture, blend, ...)` whatever you have, with all options.
+    `stylizer(photo, blend)` paints tensors; `stylizer.paint(picture, blend, ...)` paints any picture, with all options.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Stylizer:
 
     @property
     def styles(self) -> list[Style]:
-        """The catalogue, in the order of a blend's numbers; the first is photo, the picture as it is."""
+        """The catalogue, in the order of a blend's numbers; the first is photo, which returns the picture unchanged."""
         return list(self.one_pass.model.catalogue)
 
     @property
@@ -75,7 +75,7 @@ class Stylizer:
 
         One photo with one blend gives (3, H, W). Otherwise the result is (B, 3, H, W): one photo in each of B blends,
         or each of B photos in one blend or in its own. Raises `ImageError` and `BlendError` for an invalid photo or
-        blend, and `MultistyleError` where memory ends or the network cannot be compiled.
+        blend, and `MultistyleError` if memory runs out or the network cannot be compiled.
         """
         check_image(photo)
         depth = stroke_depth(stroke_number(stroke), *photo.shape[-2:])
@@ -86,7 +86,7 @@ class Stylizer:
 
         picture: a PIL image, of any mode; a NumPy array (H, W, 3), or (H, W, 4) with transparency, uint8 or float in
         [0, 1]; or a tensor (3, H, W), uint8 or float in [0, 1].
-        blend: as in a call, but for a batch.
+        blend: as in a call, except a batch.
         options: the fields of `PaintOptions`: strength, regions, size, keep_colors, ...
 
         Raises `ImageError` for another picture, `BlendError` for an invalid blend, and `MultistyleError` for an
@@ -134,7 +134,7 @@ def load_stylizer(
 
     Raises `WeightsError` and `DeviceError`.
     """
-    choose_precision(precision, choose_device(device))  # what is not there should be said before a file is read
+    choose_precision(precision, choose_device(device))  # a missing device is reported before a file is read
     model = load_weights(weights)
     painters = len(model.painters)
     model = import_files(model, style_files)
@@ -150,7 +150,7 @@ def paint_file(
 ) -> Painted:
     """Read the picture `source`, paint it, and write `target`.
 
-    progress: counts strips, where it is painted in strips.
+    progress: counts strips, if it is painted in strips.
 
     Raises `MultistyleError` for a file that cannot be read or written, and as `Stylizer.paint_picture` does.
     """

@@ -1,4 +1,4 @@
-"""Read and write multistyle's safetensors files; the header is checked before a tensor is read, nothing is unpickled.
+"""Read and write multistyle's safetensors files; the header is checked before any tensor is read.
 
 The header's metadata are strings: `format` and `format_version` name the kind of file, our other entries are JSON.
 """
@@ -20,17 +20,17 @@ from .device import is_out_of_memory
 from .errors import WeightsError
 from .files import atomic_write, check_input
 
-FLOATS = {"F64", "F32", "F16", "BF16"}  # safetensors' names of what torch.float64, .. .bfloat16 are stored as
+FLOATS = {"F64", "F32", "F16", "BF16"}  # safetensors' names for torch.float64 to torch.bfloat16
 SHOWN, LONGEST = 200, 800  # characters of a text from a file that an error shows; characters of a reason
 
-Header = dict[str, str]  # the entries of a file's own, each as JSON
+Header = dict[str, str]  # our entries, each as JSON
 Shapes = dict[str, tuple[int, ...]]
 Checked = TypeVar("Checked")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file, told from others by its mark."""
+    """A kind of file, recognized by its mark."""
 
     name: str  # for people, as in "cannot read the weight file"
     mark: str  # `format` in the header; starts with "multistyle"
@@ -103,9 +103,9 @@ def read_tensors(
 
 
 def entry(header: Header, key: str, kind: type[Checked]) -> Checked:
-    """The value of the header's entry `key`: a dict, a list or a str, as `kind` says.
+    """The value of the header's entry `key`, of type `kind`: a dict, a list or a str.
 
-    Raises `WeightsError` where it is missing, not JSON, or of another type.
+    Raises `WeightsError` if it is missing, not JSON, or of another type.
     """
     if key not in header:
         raise WeightsError(f"its header has no entry {key!r}")
@@ -151,7 +151,7 @@ def _check_kind(file: Path, metadata: dict[str, str], kind: Kind) -> None:
 
 
 def _damage(file: Path) -> str:
-    """What a file is that cannot be opened as safetensors: a cut one, or something else altogether."""
+    """What is wrong with a file that cannot be opened: it is a truncated safetensors file, or something else."""
     with file.open("rb") as opened:
         start = opened.read(9)
     if len(start) == 9 and start[8:] == b"{" and int.from_bytes(start[:8], "little") < 100_000_000:

@@ -54,7 +54,7 @@ PHOTO_STYLE = Style("photo", title="the picture as it is")
 
 @dataclass
 class Model:
-    """A network and what is known about it. Raises `WeightsError` where the parts do not fit each other."""
+    """A network and what is known about it. Raises `WeightsError` if the parts do not fit each other."""
 
     network: StyleNetwork
     catalogue: list[Style]  # one style for each row of the network's table, in that order; the first is photo
@@ -75,7 +75,7 @@ class Model:
 
 
 def check_catalogue(catalogue: list[Style]) -> None:
-    """Raise `WeightsError` unless a catalogue is photo and at least one painter, and names no style twice."""
+    """Raise `WeightsError` unless a catalogue has photo first, at least one painter, and no name twice."""
     names = [style.name for style in catalogue]
     if names[PHOTO : PHOTO + 1] != [PHOTO_STYLE.name]:
         raise WeightsError(f"a catalogue starts with photo, not with {names[PHOTO] if names else 'nothing'}")
@@ -123,9 +123,9 @@ def save_weights(file: str | Path, model: Model) -> None:
 def load_weights(file: str | Path | None = None) -> Model:
     """The model in `file` (None: the shipped one), float32 on the CPU, in eval mode.
 
-    Nothing is built before the header was found to fit the tensors. Raises `WeightsError`, in one line that says what
-    is wrong: the file is missing, is not a regular file or not a safetensors file, is truncated, of another kind or a
-    newer format, holds NaN, or does not fit its own header.
+    Nothing is built before the header has been checked against the tensors. Raises `WeightsError`, in one line that
+    says what is wrong: the file is missing, is not a regular file or not a safetensors file, is truncated, of another
+    kind or a newer format, contains NaN, or does not fit its own header.
     """
     file = Path(file) if file is not None else default_weights()
     (config, catalogue, training), tensors = read_tensors(file, WEIGHT_FILE, _check_contents)
@@ -154,7 +154,7 @@ def _check_contents(header: Header, shapes: Shapes) -> tuple[NetworkConfig, list
 
 
 def _read_config(found: dict[str, Any]) -> NetworkConfig:
-    """The network's shape; what an older file does not say has its default."""
+    """The network's shape; fields that an older file lacks have their defaults."""
     types = {part.name: type(part.default) for part in fields(NetworkConfig)}
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
     for key, value in values.items():
@@ -170,7 +170,7 @@ def _read_config(found: dict[str, Any]) -> NetworkConfig:
 
 
 def _check_shapes(config: NetworkConfig, styles: int, shapes: Shapes) -> None:
-    """Raise `WeightsError` unless the state of such a network has these shapes. Takes no memory for its numbers."""
+    """Raise `WeightsError` unless the state of such a network has these shapes. Allocates no tensors."""
     if 2 * config.blocks > len(shapes):
         raise WeightsError(f"{config.blocks} blocks in its header do not fit {len(shapes)} tensors")
     try:

@@ -277,16 +277,16 @@ def test_names_of_paintings():
     assert named("a.gif", "a.gif.tga", "a.png") == ["a.gif.png.png", "a.gif.png", "a.png"]
 
 
-def test_what_is_passed_over_is_counted(run, source, tmp_path):
+def test_skipped_files_are_counted(run, source, tmp_path):
     for name in ("a.dng", "b.DNG", "c.jxl", "README", "._a.png", "deep/._z.jpg", ".DS_Store"):
         (source / name).touch()
     (source / "link").symlink_to(tmp_path)
     result = run(source, tmp_path / "out", "--size", 8)
     counts = "2 .dng, 1 .jxl, 1 .txt, 1 links to folders, 1 without suffix"
-    assert result.exit_code == 0 and f"6 of 6 painted into {tmp_path}/out, passed over: {counts}\n" in result.stdout
+    assert result.exit_code == 0 and f"6 of 6 painted into {tmp_path}/out, skipped: {counts}\n" in result.stdout
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "a.dng").touch()
-    with pytest.raises(MultistyleError, match=r"no pictures in .*passed over: 1 \.dng"):
+    with pytest.raises(MultistyleError, match=r"no pictures in .*skipped: 1 \.dng"):
         plan_folder(tmp_path / "raw", tmp_path / "out")
 
 
@@ -426,7 +426,7 @@ def test_ctrl_c_says_what_is_done_and_how_to_go_on(run, source, tmp_path, monkey
     result = run(source, tmp_path / "out", "--mix", "random")
     there = len(files(tmp_path / "out")) - 1
     assert result.exit_code == 130 and result.stderr.count("\n") == 1
-    assert f"stopped: {there} of 6 painted" in result.stderr and "the same command goes on from here" in result.stderr
+    assert f"stopped: {there} of 6 painted" in result.stderr and "the same command continues from here" in result.stderr
     monkeypatch.undo()
     assert run(source, tmp_path / "out", "--mix", "random").exit_code == 0 and len(rows(tmp_path / "out")) == 6
 
@@ -443,7 +443,7 @@ def test_a_full_disk_says_what_is_done_and_how_to_go_on(run, source, tmp_path, m
     bad, full, stopped = result.stderr.splitlines()
     assert result.exit_code == 1 and "bad.png is empty" in bad and "No space left on device" in full
     assert stopped.startswith(f"stopped: {len(files(tmp_path / 'out'))} of 7 painted") and stopped.endswith(
-        "the same command goes on from here"
+        "the same command continues from here"
     )
 
 
@@ -527,7 +527,7 @@ def test_the_command_paints_lists_what_failed_and_goes_on(run, source, tmp_path)
     (source / "bad.png").unlink()
     (source / "worse.png").unlink()
     result = run(source, tmp_path / "out", "--mix", "random", "--seed", 7)
-    assert result.exit_code == 0 and "0 of 0 painted" in result.stdout and "6 there already" in result.stdout
+    assert result.exit_code == 0 and "0 of 0 painted" in result.stdout and "6 existed already" in result.stdout
     assert len(rows(tmp_path / "out")) == 6
 
 

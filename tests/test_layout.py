@@ -1,7 +1,9 @@
-"""The house's one-way road, read off the imports."""
+"""ARCHITECTURE.md against the code: which modules there are, and which of them each one imports."""
 
 import ast
+import re
 import sys
+from collections import Counter
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -11,38 +13,11 @@ import multistyle
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(path for folder in ("multistyle", "train", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
-# Each module of multistyle may import those on lines above its own.
-ROAD = [
-    {"errors"},
-    {
-        "network",
-        "files",
-        "messages",
-        "device",
-        "color",
-        "formats.png_chunks",
-        "formats.jpeg_segments",
-        "formats.profiles",
-    }
-    | {"video.clock", "video.cut", "video.pictures"},
-    {"formats.containers", "video.reader", "video.motion", "tensor_file", "resize"},
-    {"formats.metadata", "formats.transparency", "video.sound"},
-    {"formats.decode", "formats.encode"},
-    {"image", "blend", "video.writer"},
-    {"weights", "mix_record", "folder_plan", "fast_network"},
-    {"cartridge"},
-    {"one_pass"},
-    {"strokes"},
-    {"strip_source"},
-    {"strip_painter"},
-    {"strips"},
-    {"painting"},
-    {"adapters"},
-    {"stylizer"},
-    {"video.steady"},
-    {"folder", "sequence", "sheet", "video.paint", "onnx"},
-    {"cli"},
-    {"__main__", "__init__"},
+MAP = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+# Each module of multistyle may import those on the lines above its own.
+LAYERS = [
+    set(line.split(", "))
+    for line in re.search(r"^```layers\n(.*?)^```$", MAP, re.DOTALL | re.MULTILINE)[1].splitlines()
 ]
 ONLY_IN = {
     "PIL": {
@@ -78,9 +53,36 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def level(module: str) -> int:
-    """How far down the road a module is, told by its dotted name below multistyle; a package stands for its modules."""
-    return next(index for index, names in enumerate(ROAD) if module in names or module.split(".")[0] in names)
+def layer(module: str) -> int:
+    """The line of a module of multistyle, given its dotted name; a package stands for its modules."""
+    (found,) = [index for index, names in enumerate(LAYERS) if module in names or module.split(".")[0] in names]
+    return found
+
+
+def test_the_map_names_every_module_once():
+    listed = Counter(re.findall(r"^- `(\S+\.py)`: ", MAP, re.MULTILINE))
+    there = [path.relative_to(ROOT).as_posix() for path in FILES if path.stat().st_size]
+    assert listed == Counter(there)
+
+
+def test_the_map_names_nothing_that_is_not_there():
+    for name in re.findall(r"`([\w.]+/[\w./-]*)`", MAP):
+        assert (ROOT / name).exists(), name
+    modules = {
+        path.relative_to(ROOT / "multistyle").with_suffix("")
+        for path in FILES
+        if path.is_relative_to(ROOT / "multistyle")
+    }
+    known = {".".join(module.parts) for module in modules} | {module.parts[0] for module in modules}
+    for line in LAYERS:
+        assert line <= known, line - known
+
+
+def test_every_module_has_one_layer():
+    for path in FILES:
+        package, *parts = path.relative_to(ROOT).with_suffix("").parts
+        if package == "multistyle" and path.stat().st_size and (len(parts) == 1 or parts[-1] != "__init__"):
+            layer(".".join(parts))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -96,7 +98,7 @@ def test_imports_point_one_way(path):
             assert top not in ("train", "benchmarks"), f"{name} imports {imported}"
             if top == "multistyle" and rest:
                 within = rest[0] == parts[0] == "cli"
-                assert within or level(".".join(rest)) < level(module), f"{name} imports {imported}"
+                assert within or layer(".".join(rest)) < layer(module), f"{name} imports {imported}"
         if package == "train":
             assert top != "benchmarks", f"{name} imports {imported}"
     if name == "multistyle/network.py":

@@ -1,4 +1,4 @@
-"""The metrics of the quality benchmark, measured on one model, and the photos to judge by.
+"""The metrics of the quality benchmark, measured on one model, and the photos for the evaluation.
 
 Each metric is a method of `Bench`. Where a metric is a mean over photos, "deviation over photos" is the standard
 deviation, over the photos, of each photo's mean over painters.
@@ -36,7 +36,7 @@ SPREAD = "deviation over photos"
 
 
 class Bench:
-    """A model and what it is judged by.
+    """A model, with the objective and the photos that evaluate it.
 
     stylizer: the model.
     objective: the one it was trained on.
@@ -109,7 +109,7 @@ class Bench:
         return torch.stack(errors), mean(monotonic)
 
     def artifacts(self) -> dict[str, Any]:
-        """Grid scores and hatching of the paintings over those of the photos; grids of flat fields; border scores.
+        """Grid scores and hatching of the paintings relative to the photos; grids of flat fields; border scores.
 
         The mean over paintings is divided by the mean over photos: in a mean of ratios, a photo with almost no grid
         would outweigh all others.
@@ -136,7 +136,7 @@ class Bench:
         }
 
     def _border(self, photo: Tensor, name: str) -> float:
-        """The border score of a painting of the middle, against the middle of a painting of the whole."""
+        """The border score of a painting of the middle, compared with the middle of a painting of the whole."""
         whole, middle = Carry(), slice(SIZE // 4, -SIZE // 4)
         one_pass, blend = self.stylizer.one_pass, self._corner(name)
         inside = one_pass(photo, blend, partial(one_pass.paint, carry=whole))[:, middle, middle]
@@ -144,7 +144,7 @@ class Bench:
         return border_score(one_pass(photo[:, middle, middle], blend, partial(one_pass.paint, carry=inner)), inside)
 
     def stability(self) -> dict[str, Any]:
-        """Mean change of the painting over mean change of the photo, for a shift and for noise."""
+        """Mean change of the painting relative to the mean change of the photo, for a shift and for noise."""
         draws = torch.Generator().manual_seed(0)
         shifts, noises = [], []
         for name in progress(self.painters, "stability"):
@@ -165,7 +165,7 @@ class Bench:
         return ((self.stylizer(noisy, name) - self.stylizer(photo, name)).abs().mean() / change).item()
 
     def optimum(self) -> dict[str, Any]:
-        """Iterations of L-BFGS until the objective is that of one pass; if it never is, all of them."""
+        """Iterations of L-BFGS until the objective reaches that of one pass; all iterations if it never does."""
         pairs = [
             (self.photos[i % len(self.photos)], self.painters[i * 5 % len(self.painters)]) for i in range(OPTIMUM_PAIRS)
         ]
@@ -202,7 +202,7 @@ METRICS: dict[str, Callable[[Bench], dict[str, Any]]] = {
 
 
 def spread_over_photos(table: Sequence[Sequence[float]]) -> float:
-    """The standard deviation, over photos, of the mean over painters, from one row a painter and one column a photo."""
+    """The standard deviation, over photos, of the mean over painters; rows are painters, columns photos."""
     return stdev(map(mean, zip(*table, strict=True)))
 
 
@@ -217,9 +217,9 @@ def _summary(results: list[tuple[Tensor, float]], monotonic: bool) -> dict[str, 
 
 
 def read_judges(sources: list[Path], count: int) -> Tensor:
-    """The central squares (P, 3, 256, 256) of the first `count` photos, or of all if there are fewer.
+    """Read the central squares (P, 3, 256, 256) of the first `count` photos, or of all if there are fewer.
 
-    Raises `MultistyleError` for fewer than two photos, and for one smaller than that.
+    Raises `MultistyleError` for fewer than two photos, and for a photo smaller than 256 px.
     """
     photos = Photos(sources, SIZE)
     if len(photos) < 2:

@@ -1,4 +1,4 @@
-"""What the commands share: one-line errors, JSON results written whole, tables and progress."""
+"""What the commands share: errors of one line, JSON results, tables and progress."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 
 
 def run(main: Callable[..., None], stopped: str = "stopped") -> None:
-    """Run `main` as a command (see `multistyle.cli.running`); Ctrl-C ends in the line `stopped` and exit code 130."""
+    """Run `main` as a command (see `multistyle.cli.running`); Ctrl-C prints `stopped` and exits with code 130."""
 
     @functools.wraps(main)
     def stoppable(**options: Any) -> None:
@@ -37,7 +37,7 @@ def run(main: Callable[..., None], stopped: str = "stopped") -> None:
 
 
 def chosen(text: str, known: Iterable[str], kind: str) -> list[str]:
-    """Names separated by commas. Raises `MultistyleError` for one that is not `known`; `kind` says what it names."""
+    """Names separated by commas. Raises `MultistyleError` for an unknown name; `kind` says what it names."""
     names, known = text.split(","), list(known)
     for name in names:
         if name not in known:
@@ -52,7 +52,7 @@ def commit() -> str:
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder` and its parents if they are missing. Raises `MultistyleError`."""
+    """Create `folder` and its parents if they are missing. Raises `MultistyleError`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -77,7 +77,7 @@ def write_results(file: Path | None, results: dict[str, Any]) -> None:
 
 
 def print_table(results: dict[str, Any], indent: str = "") -> None:
-    """Print the numbers, one a line, nested ones indented."""
+    """Print the numbers, one per line, with nested ones indented."""
     for name, value in results.items():
         if isinstance(value, dict):
             tell(f"{indent}{name}")
@@ -90,7 +90,7 @@ def print_table(results: dict[str, Any], indent: str = "") -> None:
 
 
 def progress(items: Iterable[Item], title: str) -> Iterator[Item]:
-    """The items, one by one, with a line of progress on standard error for each."""
+    """Pass on the items, with a line of progress on standard error for each."""
     every = list(items)
     for number, item in enumerate(every, start=1):
         say(f"{title} {number}/{len(every)}", end="\r" if sys.stderr.isatty() and number < len(every) else "\n")

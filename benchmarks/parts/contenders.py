@@ -1,4 +1,4 @@
-"""What takes turns in the throughput benchmark: networks, blends and files, each as a call without arguments."""
+"""What the throughput benchmark compares: networks, blends and files, each as a call without arguments."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Contender:
 
     name: str
     run: Callable[[], Any]  # paints, and returns what it painted
-    pictures: int = 1  # that `run` paints at once
+    pictures: int = 1  # painted by one `run`
 
     def turn(self, device: torch.device) -> float:
-        """Seconds a picture: the median of several calls, after one that does not count."""
+        """Seconds per picture: the median of several calls after a warm-up call."""
         self.run()
         return median(seconds(self.run, device) for _ in range(CALLS)) / self.pictures
 
@@ -55,7 +55,7 @@ def names(device: torch.device) -> list[str]:
 
 
 def build(name: str, device: str, size: int, batch: int, weights: str, precision: str) -> Contender:
-    """The contender of one of `names`, checked by a first painting.
+    """Build the contender `name`, checked by a first painting.
 
     name: one of `names`.
     device: where it paints.
@@ -94,7 +94,7 @@ def peers(device: torch.device) -> dict[str, Callable[[Tensor], Tensor]]:
 def check(contender: Contender, stylizer: Stylizer | None = None) -> Contender:
     """Return `contender` if its paintings are right; raise `AssertionError` otherwise.
 
-    They have to be finite and, with a stylizer, equal to those of its plain network in float32.
+    They must be finite and, for a stylizer, equal to those of its plain network in float32.
     """
     painted = contender.run()
     assert painted.isfinite().all(), f"{contender.name} paints values that are not finite"

@@ -40,7 +40,7 @@ def start_up(device: str, weights: str, precision: str) -> dict[str, float]:
 
 
 def painting_memory(name: str, device: str, size: int, weights: str, precision: str) -> int:
-    """Bytes at the peak of painting one picture above those of the loaded network, measured in a new process.
+    """Peak bytes of painting one picture above the loaded network, measured in a new process.
 
     name: `PEER`, or "multistyle".
     size: side of the square picture in px.
@@ -61,7 +61,7 @@ def _painting_memory(name: str, device: str, size: int, weights: str, precision:
 def together(devices: list[str], size: int, batch: int, weights: str, precision: str) -> dict[str, Any]:
     """Pictures per second of each device alone and of all at once, one process each.
 
-    The efficiency is the sum of the rates at once over the sum of the rates alone.
+    The efficiency is the sum of the rates at once divided by the sum of the rates alone.
     """
     alone = [_rates([device], size, batch, weights, precision)[0] for device in devices]
     each = _rates(devices, size, batch, weights, precision)

@@ -1,4 +1,4 @@
-"""Facts of a device for the results, and the two rates that bound a network's speed."""
+"""Facts about a device for the results, and the two rates that limit a network's speed."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def processor() -> str:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has finished what was started on it."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def seconds(run: Callable[[], Any], device: torch.device) -> float:
-    """How long one call takes, including all it starts on the device."""
+    """How long one call takes, including the work that it starts on the device."""
     synchronize(device)
     started = time.perf_counter()
     run()
@@ -52,7 +52,7 @@ def seconds(run: Callable[[], Any], device: torch.device) -> float:
 
 
 def median_seconds(run: Callable[[], Any], device: torch.device, repeats: int = REPEATS) -> float:
-    """The median time of a call, after two that do not count."""
+    """The median time of a call, after two warm-up calls."""
     for _ in range(2):
         run()
     return median(seconds(run, device) for _ in range(repeats))
@@ -70,7 +70,7 @@ def limits(device: torch.device, dtype: torch.dtype) -> dict[str, float]:
 
 
 def counted(network: StyleNetwork, size: int, dtype: torch.dtype) -> dict[str, float]:
-    """Operations of all convolutions for one picture of size x size px, and the fewest bytes they have to move.
+    """Operations of all convolutions for one picture of size x size px, and the fewest bytes they must move.
 
     A normalization needs the whole picture before the next convolution can begin, so each convolution's input is read
     and its output written once. Weights and normalizations are left out: both are small against these.

@@ -13,11 +13,11 @@ PROC = Path("/proc/self")
 
 
 def added_memory(run: Callable[[], Any], device: torch.device) -> int:
-    """Bytes at the peak of `run()` above what was held before it, on `device`, a GPU or the CPU.
+    """Peak bytes during `run()` above what was allocated before, on `device`, a GPU or the CPU.
 
-    PyTorch counts for a GPU, the operating system for the CPU. Call `run` once on a small picture first, so that
-    allocations made only once do not count. Where the system cannot restart its count (macOS), a peak below an earlier
-    one counts as 0: measure in a new process (`processes.in_new_processes`).
+    PyTorch counts on a GPU, the operating system on the CPU. Call `run` once on a small picture first, so that one-time
+    allocations do not count. Where the system cannot reset its count (macOS), a peak below an earlier one counts as 0,
+    so measure in a new process (`processes.in_new_processes`).
     """
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -32,7 +32,7 @@ def added_memory(run: Callable[[], Any], device: torch.device) -> int:
 
 
 def _restart() -> None:
-    """Lower the recorded peak to what the process holds now, where the system can."""
+    """Reset the recorded peak to what the process holds now, if the system can."""
     if (PROC / "clear_refs").exists():
         (PROC / "clear_refs").write_text("5", encoding="ascii")
 

@@ -1,4 +1,4 @@
-"""The measures of the quality benchmark, as pure functions whose answers can be worked out by hand."""
+"""The measures of the quality benchmark, as pure functions whose results can be worked out by hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FLOOR = (1 / 255) ** 2 / 12  # variance of rounding to 8 bits; less energy canno
 def nearest_target(grams: Grams, targets: Grams) -> Tensor:
     """Index (B,) of the target, among (S, C, C), nearest to each sample's Grams (B, C, C).
 
-    grams, targets: by layer, the same layers in both.
+    grams, targets: by layer, with the same layers.
 
     The distance is the squared difference, divided in each layer by the mean square of all its targets, and summed over
     layers. (The style loss divides by each target's own mean square, so it does not compare targets fairly.)
@@ -29,7 +29,7 @@ def nearest_target(grams: Grams, targets: Grams) -> Tensor:
 
 
 def layer_normalised(grams: Grams, scales: dict[str, float]) -> Tensor:
-    """Grams (B, C, C) of all layers as one vector a sample, (B, N), each layer divided by its scale and its size."""
+    """Grams (B, C, C) of all layers as one vector per sample, (B, N), each layer divided by scale and size."""
     parts = [gram.flatten(1) / (scales[layer] * gram[0].numel() ** 0.5) for layer, gram in grams.items()]
     return torch.cat(parts, dim=1)
 
@@ -50,7 +50,7 @@ def monotonic_steps(values: Tensor) -> float:
 
 
 def grid_score(image: Tensor) -> float:
-    """Energy of (3, H, W) at the frequencies of the upsampling's grid, over that of neighbouring ones: 1 means no grid.
+    """Energy of (3, H, W) at the frequencies of the upsampling's grid, relative to neighbouring ones; 1 means no grid.
 
     Compares the luminance's energy under a Hann window at the multiples of 1/4 cycle a pixel, in either direction, with
     that in the ring of frequencies 3 to 6 bins away. A flat picture has a score of 1, since both energies are offset by
@@ -74,7 +74,7 @@ def grid_score(image: Tensor) -> float:
 
 
 def border_score(painted: Tensor, inside: Tensor) -> float:
-    """Mean gradient of the luminance in the outer 16 px of a painting over that of the same pixels away from a border.
+    """Mean gradient of the luminance in the outer 16 px of a painting, relative to the same pixels away from a border.
 
     painted: (3, H, W).
     inside: (3, H, W), the same pixels cut out of the painting of a larger picture, with the same statistics.

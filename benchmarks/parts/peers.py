@@ -1,4 +1,4 @@
-"""The networks that ours is compared with, built in a few lines, with random weights, which do not change speed."""
+"""The networks that ours is compared with. Their weights are random, which does not change the speed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Residual(nn.Module):
 
 
 def johnson() -> nn.Module:
-    """The transformer of Johnson et al. 2016 with instance normalization, of the shape that PyTorch's examples have.
+    """The transformer of Johnson et al. 2016 with instance normalization, in the shape of PyTorch's examples.
 
     One network for one style: (B, 3, H, W) to (B, 3, H, W), H and W multiples of 4.
     """
@@ -51,7 +51,7 @@ def johnson() -> nn.Module:
 
 
 def random_model(config: NetworkConfig, painters: int) -> Model:
-    """A model of ours with random weights, of trained size."""
+    """One of our models with random weights of the size of trained ones."""
     draws = torch.Generator().manual_seed(0)
     network = StyleNetwork(config, 1 + painters)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Run a measurement in a new process, so that earlier ones leave no trace in it."""
+"""Run a measurement in a new process, so that earlier ones cannot affect it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from multistyle.errors import MultistyleError
 
 
 def in_new_processes(function: Callable[..., Any], *calls: Sequence[Any]) -> list[Any]:
-    """The results of `function(*call)` for each of `calls`, all at once, each in a process started afresh.
+    """The results of `function(*call)` for each of `calls`, all at once, each in a new process.
 
     function: defined at the top level of a module.
     calls: the arguments of each call.
 
-    Raises `MultistyleError` if a process dies, for example for want of memory, and whatever `function` raises.
+    Raises `MultistyleError` if a process dies, for example from lack of memory, and whatever `function` raises.
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(len(calls), context) as pool:

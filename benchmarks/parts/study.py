@@ -43,17 +43,17 @@ class WatchedTrainer(Trainer):
         return mean_losses(self.model.network, self.objective, self.judges, blend).total.item()
 
     def curve(self) -> Curve:
-        """The losses noted, by steps. Steps repeated after an interruption have the same loss."""
+        """The recorded losses, by steps. Steps repeated after an interruption have the same loss."""
         lines = self.notes.read_text(encoding="utf-8").split("\n")[:-1] if self.notes.exists() else []
         return {int(steps): float(loss) for steps, loss in map(str.split, lines)}
 
 
 class Study:
-    """Networks trained by one recipe on the same photos, and the judges, squares (N, 3, H, W) of photos set apart.
+    """Networks trained by one recipe on the same photos, and the judges: squares (N, 3, H, W) of photos set apart.
 
     config: the recipe.
     loss_network: moved to `device` whenever a network is trained.
-    photos: to learn from and to judge by.
+    photos: for training and for evaluation.
     folder: where the networks are kept.
     device: where they are trained.
     """
@@ -66,7 +66,7 @@ class Study:
         self.judges = judges.to(device, memory_format=torch.channels_last)
 
     def reshaped(self, shape: NetworkConfig) -> Study:
-        """The same study of networks of another shape."""
+        """The same study with networks of another shape."""
         other = copy(self)
         other.config = replace(self.config, **asdict(shape))
         return other

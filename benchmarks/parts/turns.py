@@ -1,4 +1,4 @@
-"""Contenders take turns: whatever slows the machine down for a while slows all of them."""
+"""Contenders take turns, so that anything that slows the machine down for a while slows all of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TURNS = 7
 
 
 class Remote:
-    """A contender in a process that it does not share, so that the allocator's state is nobody else's. Close it.
+    """A contender in a separate process, so that nothing else affects its allocator. Close it after use.
 
     The arguments are those of `contenders.build`. Raises `MultistyleError` if the contender cannot be built.
     """
@@ -60,7 +60,7 @@ def _serve(connection: Any, name: str, device: str, *arguments: Any) -> None:
 
 
 def take_turns(group: Sequence[Contender | Remote], device: torch.device) -> dict[str, dict[str, float]]:
-    """Seconds a picture of each contender: median and quartiles over turns, and its speed over the first one's."""
+    """Seconds per picture of each contender: median and quartiles over turns; and its speed over the first's."""
     times: dict[str, list[float]] = {contender.name: [] for contender in group}
     for _ in range(TURNS):
         for contender in group:

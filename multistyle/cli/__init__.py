@@ -1,4 +1,4 @@
-"""The command: options, progress and messages; nothing numeric."""
+"""The command line: options, progress and messages; no computation."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def multistyle() -> None:
 
 def main() -> None:
     """Run the command."""
-    warnings.filterwarnings("ignore", module="PIL")  # remarks on odd metadata, about which a user can do nothing
+    warnings.filterwarnings("ignore", module="PIL")  # warnings about odd metadata; users can do nothing about them
     run(app, "multistyle")

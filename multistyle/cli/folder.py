@@ -23,18 +23,18 @@ RANDOM = "random"
 
 @command
 def folder(
-    source: Annotated[str, typer.Argument(metavar="IN_DIR", help="Folder of pictures; those inside it too.")],
-    target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Folder to paint into, made if missing.")],
+    source: Annotated[str, typer.Argument(metavar="IN_DIR", help="Folder of pictures; sub-folders are painted too.")],
+    target: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Folder for the paintings, created if missing.")],
     model: ModelOptions,
     look: LookOptions,
     strips: StripOptions,
     mix: Annotated[
         str | None,
-        typer.Option(metavar="MIX", help="As for stylize; or random: one for each picture, listed in blends.csv."),
+        typer.Option(metavar="MIX", help="As in stylize; or random: a new mix for each picture, listed in blends.csv."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of --mix random; another number, other mixes; default: 0.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of --mix random. Default: 0.")] = None,
 ) -> None:
-    """Paint a folder, going on where it was stopped: multistyle folder photos paintings --mix random --seed 7"""
+    """Paint a folder; a stopped run continues: multistyle folder photos paintings --mix random --seed 7"""
     from ..blend import mix_text
     from ..folder import paint_folder
     from ..folder_plan import plan_folder
@@ -57,7 +57,7 @@ def folder(
 
 
 def paint_all(plan: FolderPlan, outcomes: Generator[Outcome, None, None]) -> list[str]:
-    """Paint with progress, and return a line for each picture that failed; Ctrl-C or a full disk ends the command."""
+    """Paint with progress, and return one line for each failed picture. Ctrl-C or a full disk ends the command."""
     failures = []
     try:
         with progress_bar() as bar:
@@ -72,7 +72,7 @@ def paint_all(plan: FolderPlan, outcomes: Generator[Outcome, None, None]) -> lis
         for failure in [*plan.unreadable, *failures, *reason]:
             say(f"error: {failure}")
         painted = sum(os.path.isfile(job.target) for job in plan.jobs)
-        say(f"stopped: {summary(plan, painted)}; the same command goes on from here")
+        say(f"stopped: {summary(plan, painted)}; the same command continues from here")
         raise typer.Exit(FAILURE if reason else INTERRUPTED) from None
     return failures
 
@@ -80,6 +80,6 @@ def paint_all(plan: FolderPlan, outcomes: Generator[Outcome, None, None]) -> lis
 def summary(plan: FolderPlan, painted: int) -> str:
     from ..folder_plan import describe_files
 
-    there = f", {plan.done} there already" if plan.done else ""
-    others = f", passed over: {describe_files(plan.passed_over)}" if plan.passed_over else ""
+    there = f", {plan.done} existed already" if plan.done else ""
+    others = f", skipped: {describe_files(plan.passed_over)}" if plan.passed_over else ""
     return f"{painted} of {len(plan.jobs)} painted into {plan.target}{there}{others}"

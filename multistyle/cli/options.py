@@ -29,7 +29,7 @@ Mix = Annotated[
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which styles there are, and where they are computed."""
+    """Which styles are available, and where the network runs."""
 
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weight file. Default: the shipped one.")] = None
     style_file: Annotated[
@@ -40,7 +40,9 @@ class ModelOptions:
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto"
     compile: Annotated[
         bool,
-        typer.Option("--compile", help="Compile the network first: slow to start, then faster; for many pictures."),
+        typer.Option(
+            "--compile", help="Compile the network first: starts slowly, then paints faster; for many pictures."
+        ),
     ] = False
 
 
@@ -48,7 +50,7 @@ class ModelOptions:
 class LookOptions:
     """What a painting looks like, apart from its mix."""
 
-    strength: Annotated[float, typer.Option(help="0: the photo as it is; 1: the full effect.")] = 1.0
+    strength: Annotated[float, typer.Option(help="0: the photo unchanged; 1: the full effect.")] = 1.0
     region: Annotated[
         list[str] | None,
         typer.Option(metavar="MASK=MIX", help="Paint in MIX where the picture MASK is white, or opaque; repeatable."),
@@ -58,7 +60,9 @@ class LookOptions:
     )
     stroke: Annotated[
         str,
-        typer.Option(metavar="auto|off|NUMBER", help="Size of the strokes: 2 is broader, 0.5 finer; off: one pass."),
+        typer.Option(
+            metavar="auto|off|NUMBER", help="Size of strokes; auto: as in the painting, 2: twice that, off: one pass."
+        ),
     ] = "auto"
     keep_colors: Annotated[bool, typer.Option("--keep-colors", help="Keep the photo's colours.")] = False
     strip_metadata: Annotated[
@@ -74,12 +78,12 @@ class StripOptions:
         str, typer.Option(metavar="auto|off|PIXELS", help="Paint in strips, which takes less memory. Default: auto.")
     ] = "auto"
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="In strips: statistics of a reduced picture; faster, approximate.")
+        bool, typer.Option("--estimate", help="With strips: use statistics of a reduced picture; faster, approximate.")
     ] = False
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
-    """`function` with the options of a group for every parameter that is one of the dataclasses above."""
+    """Replace each parameter of `function` that is one of the dataclasses above by options for its fields."""
     hints = get_type_hints(function, include_extras=True)
     groups = {name: kind for name, kind in hints.items() if isinstance(kind, type) and is_dataclass(kind)}
     taken, shared = [], []
@@ -109,9 +113,9 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 def prepare(
     model: ModelOptions, look: LookOptions, mixes: Sequence[str], strips: StripOptions | None = None
 ) -> tuple[Stylizer, PaintOptions]:
-    """The stylizer that the options ask for, and how it is to paint; the command ends where one of them is wrong.
+    """The stylizer and the painting options that the command line asks for; ends the command if one is wrong.
 
-    mixes: checked as far as possible before the weight file is read. The first is what `PaintOptions` has as its blend.
+    mixes: all mixes of the command; checked as far as possible before the weight file is read. The first is the blend.
     """
     from ..blend import parse_mix
     from ..device import choose_device, choose_precision
@@ -154,7 +158,7 @@ def split_region(text: str) -> tuple[Path, str]:
 
 
 def input_files(model: ModelOptions, look: LookOptions) -> list[Path]:
-    """The files that the options make the command read, which an output must not replace."""
+    """The files that these options name. An output must not replace them."""
     from ..weights import default_weights
 
     masks = [split_region(text)[0] for text in look.region or []]

@@ -25,10 +25,11 @@ USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 
 
 def run(app: typer.Typer, name: str | None = None) -> None:
-    """Run `app` with the program's arguments and exit; a `MultistyleError` becomes its line and exit code 1.
+    """Run `app` with the program's arguments and exit; prints a `MultistyleError` as one line, with exit code 1.
 
-    name: of the program, for usage lines; None: from the way Python was started. Typer itself turns Ctrl-C into exit
-    code 130.
+    name: the program's name in usage lines; None: taken from how Python was started.
+
+    Typer itself turns Ctrl-C into exit code 130.
     """
     _open_standard_streams()
     try:
@@ -52,7 +53,7 @@ def run(app: typer.Typer, name: str | None = None) -> None:
 
 
 def _open_standard_streams() -> None:
-    """Point the standard streams that are closed at nothing, or the next file opened would get what is printed."""
+    """Open closed standard streams to the null device, or text would go into the next file that is opened."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -61,7 +62,7 @@ def _open_standard_streams() -> None:
 
 
 def progress_bar() -> Bar:
-    """A line of progress on standard error, where that is a terminal; a rich `Progress`, to be entered."""
+    """A progress line on standard error, shown only on a terminal: rich's `Progress`, a context manager."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -80,7 +81,7 @@ def progress_bar() -> Bar:
 
     console = Console(stderr=True)
     columns = (SpinnerColumn(), Description(""), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    to_terminal = sys.stdout is not None and sys.stdout.isatty()  # otherwise rich would turn it to standard error
+    to_terminal = sys.stdout is not None and sys.stdout.isatty()  # otherwise rich would redirect it to standard error
     return Progress(
         *columns, console=console, transient=True, redirect_stdout=to_terminal, disable=not console.is_terminal
     )
@@ -88,7 +89,7 @@ def progress_bar() -> Bar:
 
 @contextmanager
 def showing(title: str) -> Iterator[Progress]:
-    """A function that shows how far a job is, in steps done and steps in all; see `progress_bar`."""
+    """Yield a function that shows progress, called with steps done and total steps; see `progress_bar`."""
     with progress_bar() as bar:
         task = bar.add_task(title, total=None)
 
@@ -100,7 +101,7 @@ def showing(title: str) -> Iterator[Progress]:
 
 
 def counted(pictures: Iterable[Tensor], total: int, title: str) -> Iterator[Tensor]:
-    """The pictures as they come, `total` of them, with progress."""
+    """Pass on the pictures, `total` of them, and show progress."""
     with showing(title) as show:
         for number, picture in enumerate(pictures, start=1):
             yield picture
@@ -118,7 +119,7 @@ def failing_with(code: int) -> Iterator[None]:
 
 
 def report(failures: list[str], total: int) -> None:
-    """End the command with its failures, one line each, where there are any of `total` pictures."""
+    """Print one line for each failure among `total` pictures, and end the command if there are any."""
     for failure in failures:
         say(f"error: {failure}")
     if failures:

@@ -23,7 +23,7 @@ def sequence(
     model: ModelOptions,
     look: LookOptions,
     strips: StripOptions,
-    via: Annotated[list[str], typer.Option(metavar="MIX", help="Mix to pass on the way; repeatable.")] = [],
+    via: Annotated[list[str], typer.Option(metavar="MIX", help="Mix on the way from first to last; repeatable.")] = [],
 ) -> None:
     """Paint PHOTO from mix to mix: multistyle sequence photo.jpg out.gif --from starry --to scream --frames 60"""
     import torch

@@ -25,7 +25,8 @@ def sheet(
     strips: StripOptions,
     styles: Annotated[str | None, typer.Option(metavar="A,B,...", help="Styles to show. Default: all.")] = None,
     corners: Annotated[
-        list[str], typer.Option(metavar="MIX", help="Show the blends between two, three or four; repeat it for each.")
+        list[str],
+        typer.Option(metavar="MIX", help="Show the blends between two, three or four mixes; one --corners for each."),
     ] = [],
 ) -> None:
     """Paint PHOTO in every style, or between corners, on one sheet: multistyle sheet photo.jpg sheet.png

@@ -19,7 +19,8 @@ from .running import USAGE, failing_with, report, showing
 def stylize(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Pictures to paint.")],
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="OUT", help="File to write; or a folder (NAME/), made if missing.")
+        str,
+        typer.Option("--output", "-o", metavar="OUT", help="File to write; or a folder (NAME/), created if missing."),
     ],
     model: ModelOptions,
     look: LookOptions,
@@ -45,7 +46,7 @@ def stylize(
             tell(f"{target}  {width} x {height}{f'  (in strips{estimated})' if painted.strips else ''}")
             if (count := frames(photo)) > 1:
                 say(f"{photo} is an animation: the first of its {count} frames is painted; multistyle video paints all")
-        except Exception as error:  # a failure of this photo, whatever it is; the others are painted
+        except Exception as error:  # any error is a failure of this photo alone; the others are painted
             line = as_line(error, f"cannot paint {photo}")
             named = str(photo) in line or str(target) in line
             failures.append(line if named else f"cannot paint {photo}: {line}")
@@ -53,9 +54,9 @@ def stylize(
 
 
 def plan(photos: list[Path], output: str, inputs: Sequence[Path] = ()) -> list[tuple[Path, Path]]:
-    """Which photo goes to which file; makes the folder that they go to.
+    """Decide which photo goes to which file; creates the output folder.
 
-    inputs: what else is read. Raises `MultistyleError` for outputs that cannot be, that clash, or that are inputs.
+    inputs: other files that are read. Raises `MultistyleError` for outputs that are invalid, clash, or are inputs.
     """
     from ..files import check_not_inputs
     from ..folder_plan import PICTURES, painting_names
@@ -84,7 +85,7 @@ def plan(photos: list[Path], output: str, inputs: Sequence[Path] = ()) -> list[t
 
 
 def check_names(photos: list[Path], folder: Path) -> None:
-    """Raise `MultistyleError` where two photos have one name. (Names that differ get different paintings.)"""
+    """Raise `MultistyleError` if two photos have the same name."""
     taken: dict[str, Path] = {}
     for photo in photos:
         if photo.name in taken:

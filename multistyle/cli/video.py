@@ -23,9 +23,11 @@ def video(
     model: ModelOptions,
     look: LookOptions,
     mix: Mix = None,
-    to: Annotated[str | None, typer.Option(help="Mix to move to, evenly over the video.", metavar="MIX")] = None,
+    to: Annotated[
+        str | None, typer.Option(help="Mix of the last frame; the mix changes evenly over the video.", metavar="MIX")
+    ] = None,
 ) -> None:
-    """Paint a video steadily, its sound kept: multistyle video in.mp4 out.mp4 --mix starry --to scream"""
+    """Paint a video steadily, with its sound: multistyle video in.mp4 out.mp4 --mix starry --to scream"""
     from ..blend import mix_text
     from ..video.paint import VideoInterrupted, check_video_paths, paint_video
 
@@ -55,9 +57,9 @@ def video(
 
 @contextmanager
 def stopped_by_signals() -> Iterator[list[int]]:
-    """A list that Ctrl-C and SIGTERM add to instead of ending the program; a second one ends it at once.
+    """Yield a list to which Ctrl-C and SIGTERM append instead of ending the program; a second signal ends it at once.
 
-    Between two frames a film can be completed; in the middle of a frame its encoder could lose some.
+    A video can be completed between two frames; within a frame, the encoder could lose some.
     """
     caught: list[int] = []
     signals = (signal.SIGINT, signal.SIGTERM)

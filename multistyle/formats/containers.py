@@ -1,8 +1,9 @@
-"""Open picture files by what they hold, whatever their names say, and give Pillow only what decodes the pixels.
+"""Open picture files by content, whatever their names, and give Pillow only what it needs to decode the pixels.
 
 Pillow tries every format it knows, PostScript included, and stops at a PNG or a JPEG whose metadata is odd. Its limits
-are global variables, which threads share with each other and with the host program. So the format is told here, by the
-first bytes, from a list; metadata of PNG and JPEG is read here; and no variable of Pillow's is touched.
+are global variables, which threads share with each other and with the host program. So this
+module recognizes the format by the first bytes, reads the metadata of PNG and JPEG itself, and changes no variable of
+Pillow.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ PLUGINS = {  # Pillow's module and class for each format that is read
     "PSD": ("PIL.PsdImagePlugin", "PsdImageFile"),
     "QOI": ("PIL.QoiImagePlugin", "QoiImageFile"),
     "ICO": ("PIL.IcoImagePlugin", "IcoImageFile"),
-    "TGA": ("PIL.TgaImagePlugin", "TgaImageFile"),  # has no mark of its own, so it comes last
+    "TGA": ("PIL.TgaImagePlugin", "TgaImageFile"),  # has no signature, so it comes last
 }
-MARKS = [  # regular expressions for the first bytes of a file, and the formats they may stand for
+MARKS = [  # regular expressions for the first bytes of a file, and the formats that they may indicate
     (rb"\xff\xd8\xff", ("JPEG",)),
     (rb"\x89PNG\r\n\x1a\n", ("PNG",)),
     (rb"RIFF....WEBP", ("WEBP",)),
@@ -54,7 +55,7 @@ MARKS = [  # regular expressions for the first bytes of a file, and the formats 
     (rb"\x00\x00\x01\x00", ("ICO",)),
     (rb"", ("TGA",)),
 ]
-BOXED = ("AVIF", "HEIF")  # formats of boxes, in which EXIF is an item with a type
+BOXED = ("AVIF", "HEIF")  # formats made of boxes, in which EXIF is an item with a type
 NOT_A_PICTURE = "is not a picture, or of a format unknown here"
 
 
@@ -62,8 +63,10 @@ NOT_A_PICTURE = "is not a picture, or of a format unknown here"
 class Container:
     """An open picture file.
 
-    kind: its format, a key of `PLUGINS`; opened: the picture, not yet decoded; pixels: the stream that `opened` reads;
-    info: what PNG and JPEG say of their picture, by the names of `png_chunks`.
+    kind: its format, a key of `PLUGINS`.
+    opened: the picture, not yet decoded.
+    pixels: the stream that `opened` reads.
+    info: what PNG and JPEG say about their picture, under the names in `png_chunks`.
     """
 
     kind: str
@@ -102,7 +105,7 @@ def _open(kind: str, source: BinaryIO) -> Container:
 
 
 def open_as(kind: str, stream: BinaryIO) -> ImageFile.ImageFile:
-    """Pillow's picture of the format `kind` in `stream`. Raises `ImageError` where it is no such picture."""
+    """Pillow's picture of the format `kind` in `stream`. Raises `ImageError` if it is not such a picture."""
     module, name = PLUGINS[kind]
     try:
         plugin = getattr(importlib.import_module(module), name)
@@ -118,7 +121,7 @@ def open_as(kind: str, stream: BinaryIO) -> ImageFile.ImageFile:
 
 
 def _open_without_exif(kind: str, source: BinaryIO) -> Container | None:
-    """The picture without its EXIF, which can stop the plug-ins of the formats of boxes; None where that is no help."""
+    """Open without EXIF, which can stop the plug-ins of boxed formats; None if that does not help."""
     source.seek(0)
     data, count = re.subn(rb"(infe.{8})Exif", rb"\1skip", source.read(), flags=re.DOTALL)
     if not count:
@@ -131,21 +134,21 @@ def _open_without_exif(kind: str, source: BinaryIO) -> Container | None:
 
 
 def ends_in_zeros(container: Container) -> bool:
-    """Whether the file was filled up with zeros, as an interrupted download may leave it."""
+    """Whether the file ends in zeros, as after an interrupted download."""
     container.pixels.seek(-16, io.SEEK_END)
     return container.pixels.read() == bytes(16)
 
 
 def with_end(container: Container, end: bytes) -> ImageFile.ImageFile:
-    """The JPEG in `container` with `end` after what there is of it."""
+    """The JPEG in `container` with `end` appended to what there is."""
     container.pixels.seek(0)
-    data = container.pixels.read().rstrip(b"\0")  # some programs fill up with zeros
+    data = container.pixels.read().rstrip(b"\0")  # some programs pad with zeros
     data += b"\0" if data.endswith(b"\xff") else b""  # that zero belonged to it
     return open_as("JPEG", io.BytesIO(data + end))
 
 
 def splice(source: BinaryIO, parts: list[bytes | tuple[int, int]]) -> BinaryIO:
-    """A stream of `parts` one after the other: bytes, or (start, length) in `source`, of which nothing is copied."""
+    """A stream that joins `parts`: bytes, or (start, length) in `source`. Nothing is copied from `source`."""
     return io.BufferedReader(_Spliced(source, parts), 1 << 16)
 
 

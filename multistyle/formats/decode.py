@@ -19,11 +19,11 @@ from .metadata import ORIENTATION, Metadata, read_metadata
 from .profiles import described_profile, grey_curve, linear_to_srgb, to_srgb
 from .transparency import split_alpha
 
-LARGE = 1 << 25  # pixels; a larger picture is decoded to bytes where it is to be resized anyway
-UNCHECKED = 1 << 24  # pixels; a picture up to this size is read without asking for the free memory
-PAINTING_BYTES = 40  # a pixel: the picture and the painting as bytes, and the features that strips keep of them
-DECODING_BYTES = 12  # a pixel: Pillow's picture, twice where it is turned, and the picture as bytes
-BAND_PIXELS = 1 << 22  # that are converted at a time
+LARGE = 1 << 25  # pixels; a larger picture is decoded to bytes if it will be resized anyway
+UNCHECKED = 1 << 24  # pixels; up to this size, the free memory is not checked
+PAINTING_BYTES = 40  # per pixel: picture and painting as bytes, and the features that strips keep
+DECODING_BYTES = 12  # per pixel: Pillow's picture, twice if it is turned, and the picture as bytes
+BAND_PIXELS = 1 << 22  # converted at a time
 PHOTOMETRIC = 262  # the tag of a TIFF that says which number is white
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -49,8 +49,8 @@ class Decoded(NamedTuple):
 def decode(source: BinaryIO, dtype: torch.dtype, size: int | None) -> Decoded:
     """Read a picture. dtype: float32 or uint8; size: the longer side wanted, in px.
 
-    Where `size` is given, the result may be smaller than the picture in the file, but not than `size`, and may be of
-    bytes where float was wanted. Raises `ImageError`, without the file's name, and what Pillow raises for broken bytes.
+    If `size` is given, the result may be smaller than the picture in the file, but not smaller than `size`, and may be
+    bytes although float was asked for. Raises `ImageError`, without the file's name, and Pillow's errors.
     """
     container = open_container(source)
     metadata, orientation = read_metadata(container)
@@ -101,7 +101,7 @@ def _is_negative(opened: Image.Image) -> bool:
 def _to_tensors(
     picture: Image.Image, alpha: Image.Image | None, orientation: int, info: dict, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor | None]:
-    """The image, white where nothing is seen of it, and its transparency, as tensors, upright."""
+    """The image, white where it is fully transparent, and its transparency, as upright tensors."""
     turn = TURNS.get(orientation)
     if turn is not None:
         picture, alpha = picture.transpose(turn), alpha and alpha.transpose(turn)
@@ -130,9 +130,9 @@ def frame_count(container: Container) -> int:
 
 
 def check_memory(height: int, width: int, reduced: bool = False) -> None:
-    """Raise `ImageError` where a picture of height x width px is too large for the memory that is free.
+    """Raise `ImageError` if a picture of height x width px is too large for the free memory.
 
-    reduced: whether it is made smaller as soon as it is read, so that only reading it takes memory.
+    reduced: whether it is made smaller right after reading, so that only reading takes memory.
     """
     if height * width <= UNCHECKED:
         return
@@ -147,14 +147,14 @@ def check_memory(height: int, width: int, reduced: bool = False) -> None:
 
 
 def _draft(opened: Image.Image, size: int | None) -> None:
-    """Have a JPEG decoded at a half, a quarter or an eighth, where that leaves twice the `size` wanted."""
+    """Decode a JPEG at a half, a quarter or an eighth, if that leaves at least twice the `size` wanted."""
     if size is not None and opened.format == "JPEG" and size < max(opened.size):
         scale, (width, height) = 2 * size / max(opened.size), opened.size
         opened.draft(None, (math.ceil(width * scale), math.ceil(height * scale)))
 
 
 def _load(container: Container, size: int | None) -> Image.Image:
-    """Decode the picture in `container`, be it a JPEG that lacks its end."""
+    """Decode the picture in `container`, even a JPEG whose end is missing."""
     if container.kind != "JPEG":
         container.opened.load()
         return container.opened
@@ -172,9 +172,9 @@ def _load(container: Container, size: int | None) -> Image.Image:
 
 
 def _complete(container: Container, size: int | None) -> Image.Image | None:
-    """The JPEG in `container` if all that it lacks is its end.
+    """The JPEG in `container` if only its end mark is missing.
 
-    A decoder takes pixels that are missing from whatever follows; so they are missing if two ends make two pictures.
+    A decoder reads missing pixels from whatever follows. So pixels are missing if two different ends give two pictures.
     """
     pictures = []
     for end in ENDS:

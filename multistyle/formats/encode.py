@@ -1,4 +1,4 @@
-"""Tensors to the bytes of picture files, with what a picture carries."""
+"""Tensors to the bytes of picture files, with metadata."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ SAVE_OPTIONS: dict[
     "WEBP": {"quality": 95},
     "AVIF": {"quality": 90, "subsampling": "4:4:4"},
 }
-ROWS_PIXELS = 1 << 22  # at a time, where bytes are laid on white
-SEGMENT = 65533 - 32  # bytes of metadata that a segment of a JPEG holds, less what marks it
+ROWS_PIXELS = 1 << 22  # at a time, when bytes are put on white
+SEGMENT = 65533 - 32  # bytes of metadata in one JPEG segment, without its marker
 
 
 def encode(suffix: str, image: Tensor, alpha: Tensor | None, metadata: Metadata | None) -> io.BytesIO:
-    """The file, in the format of `suffix` (a key of `FORMATS`), of `image` (3, H, W) of bytes with straight colours.
+    """Encode `image` (3, H, W), bytes with straight colours, in the format of `suffix` (a key of `FORMATS`).
 
-    alpha: (1, H, W) of bytes. Where the format cannot hold it, the picture is laid on white. Raises OSError or
+    alpha: (1, H, W), bytes. If the format cannot hold it, the picture is put on white. Raises OSError or
     ValueError where Pillow cannot write it.
     """
     format = FORMATS[suffix]
@@ -57,7 +57,7 @@ def encode(suffix: str, image: Tensor, alpha: Tensor | None, metadata: Metadata 
         image, alpha = lay_bytes_on_white(image, alpha), None
     if alpha is not None:
         image = torch.cat([image.masked_fill(alpha == 0, 255), alpha])
-        if format == "WEBP":  # the lossy kind mixes the colours of neighbours, however transparent
+        if format == "WEBP":  # lossy WebP mixes the colours of neighbours, even transparent ones
             options = {"lossless": True, "exact": True, "quality": 50}
     picture = Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
     encoded = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What the segments of a JPEG say of its picture, and which of them decode its pixels; by the names of `png_chunks`."""
+"""Read the segments of a JPEG: what decodes its pixels, and what describes it, under the names in `png_chunks`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 
 def read_jpeg_segments(source: BinaryIO) -> tuple[list[bytes | tuple[int, int]], dict]:
-    """Of a JPEG, the parts that decode its pixels, as `splice` takes them, and what the others say."""
+    """The parts of a JPEG that decode its pixels, as `splice` takes them, and what the other segments say."""
     info: dict = {"profiles": {}}
     parts: list[bytes | tuple[int, int]] = [(0, 2)]
     at, end = 2, source.seek(0, io.SEEK_END)
@@ -20,7 +20,7 @@ def read_jpeg_segments(source: BinaryIO) -> tuple[list[bytes | tuple[int, int]],
             at += 1
             continue
         if len(head) < 4 or head[:1] != b"\xff" or not 0xC0 <= marker[0] <= 0xFE or 0xD0 <= marker[0] <= 0xDA:
-            break  # the pixels, or what only a decoder may judge
+            break  # the pixels, or something that only the decoder can judge
         if (0xE0 <= marker[0] <= 0xEF and marker[0] not in (0xE0, 0xEE)) or marker == b"\xfe":
             _note_segment(info, marker, source.read(max(0, length - 2)))
         else:

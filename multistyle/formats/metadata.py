@@ -1,4 +1,4 @@
-"""What a picture carries besides its pixels: EXIF, XMP, resolution, copyright and other texts."""
+"""The metadata of a picture: EXIF, XMP, resolution, copyright and other texts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image, TiffImagePlugin
 from .containers import Container
 
 ORIENTATION = 0x0112
-WIDTHS, HEIGHTS = {0x0100, 0xA002}, {0x0101, 0xA003}  # tags that tell the picture's size in px
+WIDTHS, HEIGHTS = {0x0100, 0xA002}, {0x0101, 0xA003}  # tags with the picture's size in px
 EXIF_DIRECTORY, GPS_DIRECTORY = 0x8769, 0x8825
 THUMBNAIL, THUMBNAIL_BYTES = 0x0201, 0x0202
 TEXT_TAGS = {"Description": 0x010E, "Author": 0x013B, "Copyright": 0x8298}  # of EXIF, by the keywords of PNG
@@ -28,14 +28,14 @@ UNIT_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4
 class Metadata:
     """What is kept of a picture's metadata; the orientation is reset, the thumbnail dropped."""
 
-    exif: bytes | None = None  # a TIFF structure, without the mark that JPEG puts before it
+    exif: bytes | None = None  # a TIFF structure, without JPEG's prefix
     xmp: bytes | None = None  # a packet of XML
     dpi: tuple[float, float] | None = None  # across, down
     texts: tuple[tuple[str, str], ...] = ()  # by the keywords of PNG: Author, Copyright, Description, Comment...
 
 
 def read_metadata(container: Container) -> tuple[Metadata | None, int]:
-    """What `container` carries, and its orientation (1 to 8, as in EXIF). Odd metadata is left out; nothing is raised.
+    """The metadata in `container`, and its orientation (1 to 8, as in EXIF). Odd metadata is left out; never raises.
 
     For TIFF and HEIF the orientation is 1: Pillow and its plug-in apply it.
     """
@@ -99,7 +99,7 @@ def _put(exif: bytearray, order: str, place: int, value: int) -> None:
 
 
 def _clean_exif(found: bytes) -> tuple[bytes | None, int]:
-    """The EXIF `found`, upright and without its thumbnail, None where it is damaged; and its orientation or 0.
+    """The EXIF `found`, made upright and without thumbnail, None if it is damaged; and its orientation or 0.
 
     It is changed in place: makers' notes refer to positions in it, and its texts may be in any encoding.
     """
@@ -141,7 +141,7 @@ def _cut_thumbnail(exif: bytearray, order: str, following: int) -> None:
 
 
 def fitted_exif(exif: bytes, height: int, width: int) -> bytes:
-    """`exif` with the size it tells, where it tells one, made height x width px."""
+    """`exif` with its entries for the picture's size, if any, set to height x width px."""
     fitted = bytearray(exif)
     with suppress(KeyError, ValueError, struct.error):
         order = _order(exif)
@@ -169,7 +169,7 @@ def without_orientation(exif: bytes) -> bytes:
 
 
 def tags_of(exif: bytes) -> Image.Exif:
-    """The tags of `exif`, texts as bytes in the encoding they have. Raises almost anything where it is damaged."""
+    """The tags of `exif`, with texts as bytes in their encoding. Raises almost anything if it is damaged."""
     tags = Image.Exif()
     tags.load(exif)
     for tag, value in list(tags.items()):
@@ -179,7 +179,7 @@ def tags_of(exif: bytes) -> Image.Exif:
 
 
 def exif_of_texts(texts: dict[str, str]) -> bytes | None:
-    """EXIF with the author, copyright and description of `texts`; None where there are none of them."""
+    """EXIF with the author, copyright and description in `texts`; None if it has none of these."""
     tags = Image.Exif()
     for keyword, tag in TEXT_TAGS.items():
         if texts.get(keyword):

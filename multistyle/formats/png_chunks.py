@@ -1,4 +1,4 @@
-"""What the chunks of a PNG say of its picture, and which of them decode its pixels.
+"""Read the chunks of a PNG: what decodes its pixels, and what describes it.
 
 Names in `info`, here and for JPEG: exif (bytes of a TIFF structure), xmp (bytes), icc (bytes), dpi (two numbers), texts
 (dict of str), photoshop (bytes); for PNG alone: depth and colour (of its header), trns (bytes), gamma, chromaticity
@@ -13,12 +13,12 @@ from contextlib import suppress
 from typing import BinaryIO
 
 DECODING = {b"IHDR", b"PLTE", b"IDAT"}
-LARGEST = 1 << 25  # bytes of a chunk of metadata, packed or not; a larger one is passed over
+LARGEST = 1 << 25  # bytes of a chunk of metadata, packed or not; a larger one is skipped
 END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
 
 
 def read_png_chunks(source: BinaryIO) -> tuple[list[bytes | tuple[int, int]], dict]:
-    """Of the PNG `source`, the parts that decode its pixels, as `splice` takes them, and what the other chunks say."""
+    """The parts of the PNG `source` that decode its pixels, as `splice` takes them, and what the other chunks say."""
     info: dict = {"texts": {}}
     parts: list[bytes | tuple[int, int]] = [(0, 8)]
     at = 8
@@ -85,7 +85,7 @@ def _unicode_text(info: dict, data: bytes) -> None:
 
 
 def _note(info: dict, key: bytes, value: str) -> None:
-    if key == b"Raw profile type exif":  # how ImageMagick kept it before PNG had a chunk for it
+    if key == b"Raw profile type exif":  # ImageMagick's way, from before PNG had a chunk for it
         data = bytes.fromhex("".join(value.split("\n")[3:]))
         info.setdefault("exif", data.removeprefix(b"Exif\0\0"))
     else:

@@ -1,4 +1,4 @@
-"""Colours of files to sRGB: ICC profiles, and what PNG and HEIF say in their own ways, turned into ICC profiles."""
+"""Convert the colours of files to sRGB by ICC profiles; descriptions in PNG and HEIF are turned into such profiles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PRIMARIES = {  # by the code points of ITU-T H.273
     11: (0.314, 0.351, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),
     12: (0.3127, 0.3290, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),
 }
-LIKE_SRGB = {1, 6, 13, 14, 15}  # transfer functions that stills are shown with sRGB's for
+LIKE_SRGB = {1, 6, 13, 14, 15}  # transfer functions that are shown as sRGB in still pictures
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 ENTRIES = 4096  # of a curve's table
 
@@ -63,7 +63,7 @@ def _converted(picture: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image
 def grey_curve(profile: bytes | None) -> np.ndarray | None:
     """The curve of a grey or an RGB profile, from the file's values to linear light, at even steps of [0, 1].
 
-    None where there is no profile, or one without a curve.
+    None without a profile, or if the profile has no curve.
     """
     if profile is None:
         return None
@@ -94,9 +94,9 @@ def _curve(tag: bytes) -> np.ndarray:
 
 
 def described_profile(info: dict) -> bytes | None:
-    """The profile of a picture of which `info` (see `png_chunks`) tells the colours; None for sRGB.
+    """The profile that `info` (see `png_chunks`) describes; None for sRGB.
 
-    cICP comes before ICC, sRGB, and gAMA with cHRM, as PNG has it.
+    In the order of the PNG specification: cICP, ICC, sRGB, then gAMA with cHRM.
     """
     if info.get("cicp") and (known := _coded(*info["cicp"])):
         primaries, curve = known

@@ -1,4 +1,4 @@
-"""What of a picture is seen: its transparency apart from its colours, and masks made of both."""
+"""Separate a picture's transparency from its colours; make masks from both."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor
 from ..color import luminance
 from .containers import Container
 
-SEEN = 0.1  # share of a pixel above which it is looked at in a mask
-GREY = 0.1  # difference between the channels of a pixel that is taken for grey
-ONE_COLOUR = 0.05  # difference in luminance between pixels that are taken for one colour
+SEEN = 0.1  # opacity above which a pixel counts in a mask
+GREY = 0.1  # largest difference between the channels of a grey pixel
+ONE_COLOUR = 0.05  # largest difference in luminance within one colour
 
 
 def mask_of(image: Tensor, alpha: Tensor | None) -> Tensor:
-    """The mask (H, W) in [0, 1] that a picture is: `image` (3, H, W), `alpha` (1, H, W). The rule is `read_mask`'s."""
+    """A picture as a mask (H, W) in [0, 1]: `image` (3, H, W), `alpha` (1, H, W). The rule is in `read_mask`."""
     if alpha is None:
         return luminance(image)
     visible = image[:, alpha[0] >= SEEN]
@@ -31,7 +31,7 @@ def mask_of(image: Tensor, alpha: Tensor | None) -> Tensor:
 def split_alpha(
     container: Container, opened: Image.Image, extents: tuple[int, int, int, int] | None
 ) -> tuple[Image.Image, Image.Image | None]:
-    """The picture, whose own transparency no longer counts, and its transparency in mode L."""
+    """The picture, whose transparency no longer matters, and its transparency in mode L."""
     trns, colour = container.info.get("trns"), container.info.get("colour")
     if trns and colour == 3:
         opened.info["transparency"] = trns[:256]
@@ -45,7 +45,7 @@ def split_alpha(
     if opened.has_transparency_data:
         full = opened if opened.mode in ("LA", "RGBA") else opened.convert("RGBA")
         alpha = full.getchannel("A")
-        picture = full.getchannel("L") if full.mode == "LA" else full  # whose transparency nobody looks at from here on
+        picture = full.getchannel("L") if full.mode == "LA" else full  # whose transparency is ignored from here on
     if extents is not None and tuple(extents) != (0, 0, *opened.size):  # a GIF's frame that leaves a border
         inside = Image.new("L", opened.size, 0)
         inside.paste(Image.new("L", opened.size, 255) if alpha is None else alpha)
@@ -55,7 +55,7 @@ def split_alpha(
 
 
 def _keyed_alpha(opened: Image.Image, trns: bytes, colour: int, depth: int) -> Image.Image | None:
-    """Where a PNG's pixels are not of the one colour that `trns` makes transparent; Pillow has 16-bit RGB as bytes."""
+    """The alpha of a PNG in which `trns` makes one colour transparent; Pillow reads 16-bit RGB as bytes."""
     if len(trns) < (2 if colour == 0 else 6):
         return None
     keys = [int.from_bytes(trns[at : at + 2], "big") for at in range(0, 2 if colour == 0 else 6, 2)]

@@ -1,4 +1,4 @@
-"""Times of packets, made to start at 0 and to run on: recordings start anywhere, and joined ones start again."""
+"""Correct the times of packets: recordings start anywhere, joined ones restart; here they start at 0 and run on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ AHEAD = 10  # s; in a format whose clock may jump, a larger gap is a jump
 
 
 class Clock:
-    """Shifts all streams of one file alike, by the start of the file and by every jump of its clock.
+    """Shifts all streams of a file by the same time: its start, and every jump of its clock.
 
-    start: when the file starts, in s. jumps: whether gaps of more than 10 s count as jumps of the clock, as in MPEG
+    start: when the file starts, in s.
+    jumps: whether gaps of more than 10 s count as jumps of the clock, as in MPEG
     transport streams; in other formats a gap is a long picture. Going back is a restart in every format.
     """
 
@@ -29,7 +30,7 @@ class Clock:
         self.ends: dict[int, Fraction] = {}  # and when it ended
 
     def correct(self, packet: Packet) -> None:
-        """Shift the times of `packet`, which is the next one of its file."""
+        """Shift the times of `packet`, the next packet of the file."""
         base, index = packet.time_base, packet.stream_index
         if packet.dts is not None:
             self._follow(index, packet.dts * base, (packet.duration or 0) * base)
@@ -55,7 +56,7 @@ class Clock:
         self.firsts.setdefault(index, time + offset)
 
     def _restart(self, index: int) -> Fraction:
-        """Where stream `index` goes on after a restart: after all streams, and as late among them as at first."""
+        """When stream `index` continues after a restart: after all streams, with the delay it had at the start."""
         return max(self.ends.values()) + self.firsts[index] - min(self.firsts.values())
 
     def _breaks(self, index: int, time: Fraction) -> bool:

@@ -1,4 +1,4 @@
-"""Whether a video file lacks its end, by the sizes that its outermost parts give."""
+"""Recognize a video file whose end is missing, by the sizes stored in its outermost parts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-STRUCTURED = ("mov", "matroska")  # how FFmpeg's names of the formats begin that `is_cut_short` knows
+STRUCTURED = ("mov", "matroska")  # prefixes of FFmpeg's names of the formats that `is_cut_short` knows
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
@@ -27,7 +27,7 @@ def is_cut_short(path: Path) -> bool:
 
 
 def _element(file: BinaryIO) -> int | None:
-    """The size of what follows in the EBML element that begins here; None where it is not given."""
+    """The size of the rest of the EBML element that begins here; None if it is not given."""
     identity, first = file.read(4), file.read(1)
     if identity not in (EBML, SEGMENT) or not first or not first[0]:
         return None
@@ -37,7 +37,7 @@ def _element(file: BinaryIO) -> int | None:
 
 
 def _box(file: BinaryIO) -> int | None:
-    """The size of what follows in the ISO box that begins here; None where it is not given."""
+    """The size of the rest of the ISO box that begins here; None if it is not given."""
     size, head = int.from_bytes(file.read(4), "big"), 8
     file.read(4)
     if size == 1:

@@ -1,4 +1,4 @@
-"""How far a camera has moved, by phase correlation, and frames moved by parts of a pixel."""
+"""Measure how far a camera has moved, by phase correlation; shift frames by parts of a pixel."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Camera:
 
 
 def hold(measured: float, before: float) -> float:
-    """`measured` in steps of 1 / `STEPS` px, or `before` while that is near: a camera at rest must not tremble."""
+    """`measured` rounded to 1 / `STEPS` px, or `before` if it is near: a camera at rest must not tremble."""
     return before if abs(measured - before) < 0.6 / STEPS else round(measured * STEPS) / STEPS
 
 
 def translate(image: Tensor, moved: tuple[int, int]) -> Tensor:
-    """`image` (3, H, W) moved (down, right) by whole pixels, its edges repeated where nothing is known."""
+    """`image` (3, H, W) moved (down, right) by whole pixels, with its edges repeated where the scene is unknown."""
     (height, width), (down, right) = image.shape[1:], moved
     rows = (torch.arange(height, device=image.device) - down).clamp(0, height - 1)
     columns = (torch.arange(width, device=image.device) - right).clamp(0, width - 1)
@@ -57,7 +57,7 @@ def translate(image: Tensor, moved: tuple[int, int]) -> Tensor:
 
 
 def shift(image: Tensor, moved: tuple[float, float]) -> Tensor:
-    """`image` (C, H, W) moved (down, right) by at most half a pixel, by Lanczos interpolation; itself where by none."""
+    """`image` (C, H, W) moved (down, right) by at most half a pixel, by Lanczos interpolation, if by any."""
     for axis, fraction in enumerate(moved):
         if fraction:
             place = torch.arange(-LOBES, LOBES + 1, device=image.device) + fraction

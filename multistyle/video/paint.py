@@ -1,10 +1,9 @@
-"""Video file + options -> painted video file: frame by frame, in the memory of a few frames, with its sound.
+"""Paint a video file: frame by frame, in the memory of a few frames, with its sound.
 
-Frames keep their times and durations, and so the frame rate, constant or not; a rotation in the file is carried out on
-the frames, and the painted file has none. Sound is copied, or encoded again where the new file cannot hold it; title,
-date, place and languages are kept, unless metadata are to be left out. Subtitles and chapters are left out,
-transparency is laid on white, and HDR is taken for ordinary video, without tone mapping. Needs PyAV: pip install
-'multistyle[video]'.
+Frames keep their times and durations, and so the frame rate, whether constant or not. A rotation stored in the file is
+applied to the frames. Sound is copied, or encoded again if the new file cannot hold it. Title, date, place and
+languages are kept, unless the options leave out metadata. Subtitles and chapters are dropped, transparent parts become
+white, and HDR is read as ordinary video, without tone mapping. Needs PyAV: pip install 'multistyle[video]'.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ from .writer import FORMATS, VideoWriter
 
 
 class PaintedVideo(NamedTuple):
-    """What `paint_video` did: frames painted, and remarks on what was left out or changed, a line each."""
+    """What `paint_video` did: the number of frames, and one line for everything that was changed or left out."""
 
     frames: int
     notes: list[str]
 
 
 class VideoInterrupted(KeyboardInterrupt):
-    """An interrupt while a video was painted; its text is one line. fragment: the file of what was painted, or None."""
+    """An interrupt while a video was painted, with a text of one line. fragment: the partial file, or None."""
 
     def __init__(self, frames: int, fragment: Path | None) -> None:
         kept = f"the first {frames} frames are in {fragment}" if fragment else "not one frame was painted"
@@ -58,16 +57,17 @@ def paint_video(
 ) -> PaintedVideo:
     """Paint the video `source` into the file `target`, steadily (see `Steady`).
 
-    options: how each frame is painted. Masks and blend fields are fitted to the frame. Frames are never painted in
-    strips. An odd height or width gets one more row or column.
-    to: the blend to move to, evenly from the first frame to the last; with regions, that of the rest.
+    options: how each frame is painted, without strips. Masks and blend fields are fitted to the frame. An odd height or
+    width gets one more row or column.
+    to: the blend of the last frame; the blend changes evenly from first to last. Regions keep their blends.
     progress: counts frames.
 
-    The format is that of the target's suffix: H.264 in .mp4, .m4v, .mov and .mkv, VP9 in .webm. The file appears under
-    its name when it is finished, and what was there before stays until then. After an interrupt (KeyboardInterrupt)
-    the frames painted so far are kept beside it, as NAME.partial.SUFFIX, and `VideoInterrupted` is raised. Raises
-    `MultistyleError` for what is not a video, cannot be written or does not go together; for a damaged or truncated
-    video after the file was finished with what could be read; and as `paint_picture` does, leaving no file.
+    The suffix of the target chooses the format: H.264 in .mp4, .m4v, .mov and .mkv, VP9 in .webm. The file appears
+    under its name when it is finished; an older file stays until then. After an interrupt (KeyboardInterrupt), the
+    frames painted so far are kept beside it, as NAME.partial.SUFFIX, and `VideoInterrupted` is raised.
+
+    Raises `MultistyleError` if the source is not a video or the target cannot be written; for a damaged or truncated
+    video, after writing what could be read; and as `paint_picture` does, leaving no file.
     """
     source, target = Path(source), Path(target)
     check_video_paths(source, target)
@@ -99,12 +99,12 @@ def paint_video(
 def frame_painter(
     stylizer: Stylizer, options: PaintOptions, to: Blend | None = None, last: float = 0.0
 ) -> Callable[[Frame], Tensor]:
-    """A function that paints one frame after the other: `Frame` -> (3, H, W) in [0, 1].
+    """Make a function that paints one frame after the other: `Frame` to (3, H, W) in [0, 1].
 
     options, to: as in `paint_video`.
-    last: time in s at which the last frame begins, where the blend moves.
+    last: when the last frame begins, in s; needed if the blend changes.
 
-    Raises as `PaintOptions.resolve` does, and `MultistyleError` for options that frames cannot have.
+    Raises as `PaintOptions.resolve` does, and `MultistyleError` for options that are not for frames.
     """
     if (options.strips, options.estimate) != (PaintOptions.strips, PaintOptions.estimate):
         raise MultistyleError("frames of a video are not painted in strips; leave out strips and estimate")
@@ -112,7 +112,7 @@ def frame_painter(
     start = options.resolve(one_pass)
     end = start if to is None else replace(options, blend=to).resolve(one_pass)
 
-    @lru_cache(maxsize=1)  # without `to` it is the same for all frames
+    @lru_cache(maxsize=1)  # without `to`, all frames have the same
     def fitted(height: int, width: int, share: float) -> tuple[Tensor, float | Tensor]:
         blend = blend_between(start, end, share)
         return fit_to_picture(one_pass, blend, options.depth(blend, height, width), height, width)
@@ -133,8 +133,8 @@ def frame_painter(
 def blend_between(start: Tensor | Regions, end: Tensor | Regions, share: float) -> Tensor | Regions:
     """The blend that is `share` of the way from `start` to `end`, both from `PaintOptions.resolve`.
 
-    Regions are those of `start`; the blend of the rest moves. A field and a single blend, or fields of two sizes, give
-    a field.
+    Regions are those of `start`; only the blend outside them changes. A field and a single blend, or fields of two
+    sizes, give a field.
     """
     if isinstance(start, Regions) or isinstance(end, Regions):
         assert isinstance(start, Regions) and isinstance(end, Regions), "both come from the same options"
@@ -147,9 +147,9 @@ def blend_between(start: Tensor | Regions, end: Tensor | Regions, share: float) 
 
 
 def check_video_paths(source: str | Path, target: str | Path, inputs: Iterable[str | Path] = ()) -> None:
-    """Raise `MultistyleError` unless PyAV is there and `target` can become the painted `source`.
+    """Raise `MultistyleError` unless PyAV is installed and `target` can be written.
 
-    inputs: other files that are read, and so are not to be replaced.
+    inputs: other files that are read; they must not be replaced.
     """
     load_av()
     if Path(target).suffix.lower() not in FORMATS:
@@ -159,9 +159,9 @@ def check_video_paths(source: str | Path, target: str | Path, inputs: Iterable[s
 
 
 def _keep_fragment(writer: VideoWriter, target: Path) -> Path:
-    """Complete what `writer` has of `target` under a name that says that it is a part; the name."""
+    """Finish the file of `writer` under a name that marks it as partial; returns that name."""
     writer.finish()
-    stem = os.fsdecode(os.fsencode(target.stem)[:200])  # names have an end
+    stem = os.fsdecode(os.fsencode(target.stem)[:200])  # file names have a limited length
     names = (f"{stem}.partial{number}{target.suffix}" for number in ["", *range(2, 10**6)])
     fragment = next(path for path in map(target.with_name, names) if not os.path.lexists(path))
     writer.path.replace(fragment)

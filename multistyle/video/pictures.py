@@ -1,4 +1,4 @@
-"""Decoded picture -> pixels: deinterlaced, turned upright, in RGB, transparent parts laid on white."""
+"""Decoded picture to pixels: deinterlaced, upright, RGB, transparent parts on white."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ HD = 720  # rows from which untagged video is BT.709
 
 
 class Deinterlacer:
-    """Makes one picture of the two fields of each interlaced frame; other frames pass as they are.
+    """Makes one picture from the two fields of an interlaced frame; passes on other frames unchanged.
 
-    It is FFmpeg's filter bwdif, which looks at the next frame too and so gives each one a frame later.
+    Uses FFmpeg's filter bwdif, which needs the next frame too, so each frame comes out one frame later.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Deinterlacer:
             yield from _pull(self.graph)
 
     def flush(self) -> Iterator[VideoFrame]:
-        """What is still inside."""
+        """The frames that are still in the filter."""
         if self.graph is not None:
             self.graph.push(None)
             yield from _pull(self.graph)
@@ -68,7 +68,7 @@ def _pull(graph: Graph) -> Iterator[VideoFrame]:
 
 
 def upright(picture: VideoFrame, height: int, width: int) -> tuple[np.ndarray, bool]:
-    """`picture` as RGB bytes, scaled to height and width, then turned as it says; and whether its sides swapped.
+    """`picture` as RGB bytes, scaled to height and width, then turned upright; and whether its sides were swapped.
 
     Its display matrix sends a pixel at (x, y) to (a x + c y, b x + d y); the nearest quarter turn is taken.
     """

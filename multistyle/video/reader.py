@@ -1,4 +1,4 @@
-"""Video file -> frames, upright, with their times, and packets of sound."""
+"""Video file to upright frames with their times, and packets of sound."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-# FFmpeg's names of the formats that are opened: no playlist, and nothing else that makes FFmpeg open other files.
+# FFmpeg's names of the formats that are opened: no playlists or other formats that make FFmpeg open further files.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,gif,apng,ogg,mxf,nut,dv,wtv,rm,ivf,"
     "h264,hevc,m4v,yuv4mpegpipe"
 )
-SHORT = 0.5  # s missing at the end that make a video cut short
+SHORT = 0.5  # s; a video that misses more than this at its end is cut short
 
 
 class Frame(NamedTuple):
     """One picture of a video."""
 
-    pixels: np.ndarray  # upright, RGB bytes (H, W, 3), transparent parts laid on white
+    pixels: np.ndarray  # upright, RGB bytes (H, W, 3), transparent parts on white
     ticks: int  # when it begins, in units of the reader's `time_base`
     duration: int  # for how long it is shown, in the same units
     time: float  # when it begins, in s from the first frame
@@ -43,7 +43,7 @@ class Frame(NamedTuple):
 
 
 def load_av() -> ModuleType:
-    """PyAV. Raises `MultistyleError` where it is not installed."""
+    """PyAV. Raises `MultistyleError` if it is not installed."""
     try:
         import av
     except ImportError as error:
@@ -53,7 +53,7 @@ def load_av() -> ModuleType:
 
 @contextmanager
 def failing_as(text: str) -> Iterator[None]:
-    """Turn what FFmpeg and the system raise inside into a `MultistyleError` that begins with `text`."""
+    """Turn errors of FFmpeg and the system into a `MultistyleError` that begins with `text`."""
     av = load_av()
     try:
         yield
@@ -62,7 +62,7 @@ def failing_as(text: str) -> Iterator[None]:
 
 
 class VideoReader:
-    """A video file that is read once, from its beginning: iterating gives every `Frame`.
+    """A video file, read once from the beginning; iterate over it to get every `Frame`.
 
     path: of the file. Raises `MultistyleError` unless it is a video in a known format.
     """
@@ -114,12 +114,12 @@ class VideoReader:
             yield self._last(frame)
 
     def _told_end(self, length: float) -> float:
-        """When the last frame ends by the file's own account, in corrected s."""
+        """When the last frame ends according to the file, in corrected s."""
         late = 0.0 if "matroska" in self.container.format.name else (self.stream.start_time or 0) * self.time_base
         return length + float(late) - self._start
 
     def _last(self, frame: Frame) -> Frame:
-        """`frame` shown until the end that the file gives; notes where frames are missing before that."""
+        """`frame`, shown until the end that the file gives; sets `damaged` if frames are missing before that."""
         end = frame.ticks + frame.duration
         if self._end is None or end * self.time_base >= self._end:
             return frame
@@ -130,7 +130,7 @@ class VideoReader:
         return frame if self.damaged else frame._replace(duration=round(self._end / self.time_base) - frame.ticks)
 
     def packets(self) -> Iterator[Packet]:
-        """The packets of picture and sound with corrected times, up to the end or to what cannot be read."""
+        """The packets of picture and sound with corrected times, up to the end or the first unreadable one."""
         clock = Clock(Fraction(self.container.start_time or 0, load_av().time_base), self._jumps)
         try:
             for packet in self.container.demux(self.stream, *self.sounds):
@@ -141,7 +141,7 @@ class VideoReader:
             self.damaged = True
 
     def take_sound(self) -> list[Packet]:
-        """The packets of sound read since the last call."""
+        """The packets of sound that were read since the last call."""
         taken, self._sound = self._sound, []
         return taken
 
@@ -195,7 +195,7 @@ class VideoReader:
 
 
 def _open(path: Path) -> InputContainer:
-    """The container at `path`; a name with a colon is a name, not a protocol, and bytes that are no UTF-8 are kept."""
+    """The container at `path`; a colon in a name is not a protocol, and bytes that are not UTF-8 are kept."""
     av = load_av()
     check_input(path)
     allowed = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "fflags": "+genpts"}
@@ -209,7 +209,7 @@ def _open(path: Path) -> InputContainer:
 
 
 def _decoded(text: str) -> str:
-    """A tag as text: UTF-8 where it is that, else Latin-1."""
+    """A tag as text: UTF-8 if it is valid, otherwise Latin-1."""
     raw = text.encode("utf-8", "surrogateescape")
     try:
         return raw.decode()
@@ -218,7 +218,7 @@ def _decoded(text: str) -> str:
 
 
 def stream_length(stream: VideoStream) -> float | None:
-    """The length in s that the file gives for `stream`; Matroska gives its end, in a tag, as hours:minutes:seconds."""
+    """The length in s that the file gives for `stream`; Matroska stores it in a tag, as hours:minutes:seconds."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     try:

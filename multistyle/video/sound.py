@@ -1,4 +1,4 @@
-"""Packets of a sound track -> packets for another container: copied, or encoded again where it cannot hold them."""
+"""Sound packets for another container: copied, or encoded again if it cannot hold them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)  # Hz
 LAYOUTS = {1: "mono", 6: "5.1", 8: "7.1"}  # by channels; anything else becomes stereo
-QUICKTIME = {  # languages under the only codes that QuickTime has for them
+QUICKTIME = {  # QuickTime's codes for languages with several codes
     "deu": "ger", "nld": "dut", "fre": "fra", "swe": "sve", "ell": "gre", "isl": "ice", "zho": "chi", "rum": "ron",
     "cze": "ces", "slo": "slk", "sqi": "alb", "mkd": "mac", "hye": "arm", "kat": "geo",
 }  # fmt: skip
-FILE_TAGS = {"DURATION", "ENCODER", "VENDOR_ID"}  # describe the old file, not the recording
+FILE_TAGS = {"DURATION", "ENCODER", "VENDOR_ID"}  # these describe the old file, not the recording
 
 
 class SoundTrack:
-    """A track of `container` that takes what the stream `source` holds, with its language, title and role.
+    """A track of `container` that takes the sound of the stream `source`, with its language, title and role.
 
-    keep_tags: False: of all tags only the language is kept.
-    copied: whether packets are taken as they are; decided here, and False where `encode` or the container demands it.
+    keep_tags: False keeps only the language.
+    copied: whether packets are copied unchanged; False if `encode` or the container demands it.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class SoundTrack:
         )
 
     def convert(self, packet: Packet) -> list[Packet]:
-        """What the container gets for `packet`; an empty packet is the end of the source."""
+        """The packets to write for `packet`; an empty packet is the end of the source."""
         if self.copied:
             return self._in_order([packet] if packet.size else [])
         try:
@@ -70,7 +70,7 @@ class SoundTrack:
         return self._in_order(encoded)
 
     def flush(self) -> list[Packet]:
-        """The end of what is encoded; nothing for a copied track."""
+        """The last encoded packets; none for a copied track."""
         if self.copied or self.resampler is None:
             return []
         encoded = [each for piece in self.resampler.resample(None) for each in self.stream.encode(piece)]
@@ -87,7 +87,7 @@ class SoundTrack:
         return pieces + resampler.resample(frame)
 
     def _in_order(self, packets: list[Packet]) -> list[Packet]:
-        """`packets` ready for the container, without those that lie before the last one: where a clock restarted."""
+        """`packets` ready for the container, without those that go back in time, as where a clock restarted."""
         ready, time_base = [], self.stream.time_base
         assert time_base is not None  # the container has been started
         for packet in packets:
@@ -105,7 +105,7 @@ class SoundTrack:
 
 
 def rescale(packet: Packet, time_base: Fraction) -> None:
-    """Give the times of `packet` in units of `time_base`."""
+    """Convert the times of `packet` to units of `time_base`."""
     scale = packet.time_base / time_base
     packet.pts = None if packet.pts is None else round(packet.pts * scale)
     packet.dts = None if packet.dts is None else round(packet.dts * scale)
@@ -113,7 +113,7 @@ def rescale(packet: Packet, time_base: Fraction) -> None:
 
 
 def kept_tags(metadata: Mapping[str, str], format: str = "") -> dict[str, str]:
-    """The tags of a stream or file that are true of its painting or copy too, as the container `format` knows them."""
+    """The tags of a stream or file that also apply to its painting or copy, in the terms of the container `format`."""
     statistics = ("BPS", "NUMBER_OF_", "_STATISTICS_")
     kept = {
         key: value

@@ -1,18 +1,17 @@
-"""Paint the frames of a film so that the painting holds still where the scene does.
+"""Paint the frames of a video so that the painting stands still where the scene does.
 
-A network trained on photos flickers on film, and for three reasons, each met where it arises:
+A network trained on photos flickers on video for three reasons, each with its own remedy:
 
-- Its convolutions of stride 2 see every fourth pixel: the same scene one pixel further on is painted with other
-  strokes. `Camera` measures how far the scene has moved, and the frame is moved by the fraction of a pixel, and padded,
-  so that the scene keeps its place on the network's grid, at every scale; the painting is moved back. This is nearly
-  all of the flicker of a pan.
-- Sensor noise is painted as strokes. `Denoiser` averages a pixel over time where nothing moves.
-- The statistics of instance normalization are of the whole frame: something bright at the edge changes the colours of
-  all of it. They are carried over, with a time constant.
+- Its convolutions of stride 2 make a grid of 4 px: the same scene, moved by one pixel, gets different strokes. `Camera`
+  measures how far the scene has moved. The frame is shifted by the fraction of a pixel and padded, so that the scene
+  keeps its place on the grid at every scale, and the painting is shifted back. This removes nearly all of the flicker
+  of a pan.
+- Sensor noise is painted as strokes. `Denoiser` averages pixels over time where nothing moves.
+- The statistics of instance normalization belong to the whole frame: something bright at the edge changes the colours
+  everywhere. They are carried over from frame to frame, with a time constant.
 
-All three start afresh at a cut. What remains: motion that is not of the whole frame (people, zoom, rotation) is
-painted as it comes, and within the receptive field of the frame's edges (56 px at the coarsest scale) strokes follow
-the edge.
+All three restart at a cut. Two things remain: motion of parts of the frame (people, zoom, rotation) is painted without
+correction, and strokes follow the edges of the frame within the receptive field (56 px at the coarsest scale).
 """
 
 from __future__ import annotations
@@ -34,25 +33,25 @@ from ..strokes import Stroke, halvings, paint_scales, stroke_depth, stroke_numbe
 from ..stylizer import Stylizer
 from .motion import MATCH, PATCH, Camera, central, displacement, shift, tapered_spectrum, translate
 
-TIME_CONSTANT = 0.5  # s, of the statistics
-NOISE = 6 / 255  # mean difference of a neighbourhood up to which it is noise; at twice as much it is motion
-SHARE = 0.25  # of the newest frame, where nothing moves: frame-to-frame noise falls to a fifth
-ROOM = 8  # padding is less than this part of the shorter side, or statistics would be of padding instead of the frame
-CUT = 0.3  # of the two frames' contrasts; unrelated pictures are near 0.56
+TIME_CONSTANT = 0.5  # s, for the statistics
+NOISE = 6 / 255  # mean difference of a neighbourhood; up to this it is noise, from twice this on motion
+SHARE = 0.25  # weight of the newest frame where nothing moves; reduces noise between frames to a fifth
+ROOM = 8  # padding is less than 1 / ROOM of the shorter side, so that it hardly changes the statistics
+CUT = 0.3  # relative to the contrasts of both frames; unrelated pictures are near 0.56
 
 
 class Denoiser:
     """A recursive filter over time of each pixel, open where something moves.
 
-    What differs from the average so far by less than `NOISE`, in the mean of 5 x 5 px and the three channels, is taken
-    for noise, so no ghost is ever stronger than that.
+    A difference from the average so far of less than `NOISE`, as a mean over 5 x 5 px and the three channels, counts as
+    noise. So no ghost is stronger than that.
     """
 
     def __init__(self) -> None:
         self.average: Tensor | None = None
 
     def __call__(self, frame: Tensor, moved: tuple[int, int]) -> Tensor:
-        """`frame` (3, H, W) in [0, 1], of a scene that moved by (down, right) whole pixels since the last one."""
+        """Denoise `frame` (3, H, W) in [0, 1]; the scene moved by (down, right) whole pixels since the last one."""
         if self.average is None:
             self.average = frame
             return frame
@@ -66,7 +65,7 @@ class Denoiser:
 class Steady:
     """Paints frame after frame with `stylizer`, steadily.
 
-    Memory is a few frames. Calls depend on the calls before; `Stylizer` itself has no state.
+    It holds a few frames in memory. Each call depends on the calls before; `Stylizer` itself has no state.
     """
 
     def __init__(self, stylizer: Stylizer) -> None:
@@ -86,7 +85,7 @@ class Steady:
         """Paint `frame` (3, H, W) in [0, 1]: (3, H, W) in [0, 1].
 
         blend, strength, stroke: see `Stylizer.__call__`; one blend (S,), or a blend field (S, h, w).
-        time: at which the frame is shown, in s; not before the last frame's.
+        time: when the frame is shown, in s; not before the last frame.
 
         A frame of another size is a cut. Raises as `Stylizer.__call__` does, and `MultistyleError` also for a batch of
         frames or blends, and for a time before the last one.
@@ -100,10 +99,11 @@ class Steady:
 
     @torch.inference_mode()
     def paint(self, frame: Tensor, blend: Tensor, depth: float | Tensor, time: float) -> Tensor:
-        """As a call, given what `painting.fit_to_picture` returns.
+        """Paint as a call does, given what `painting.fit_to_picture` returns.
 
         blend: (S,), or a field (S, H, W).
-        depth: of the strokes (see `strokes`), a number or a map (1, 1, H, W).
+        depth: see `strokes`; a number or a map (1, 1, H, W).
+        time: as in a call.
         """
         self._check(frame, time)
         device = self.one_pass.device
@@ -122,9 +122,9 @@ class Steady:
         return (photo * frame + (1 - photo) * shift(painted[0], self.camera.fraction)).clamp(0, 1)
 
     def _paint_on_grid(self, image: Tensor, blend: Tensor, depth: float | Tensor) -> Tensor:
-        """`paint_scales` of (1, 3, H, W), with the scene where it was on the network's grid in the first frame."""
+        """`paint_scales` of (1, 3, H, W), with the scene where it was on the network's grid at first."""
         grid = grid_side(depth, *image.shape[2:])
-        # what has moved by c pixels since the first frame keeps its place when as many, modulo the grid, lie before it
+        # a scene that moved by c pixels keeps its place on the grid if -c pixels, modulo the grid, are padded before it
         top, left = (-cell % grid for cell in self.camera.cell)
         pad = partial(F.pad, pad=(left, 0, top, 0), mode="replicate")
         field, depths = pad(blend) if blend.ndim == 4 else blend, pad(depth) if isinstance(depth, Tensor) else depth
@@ -156,8 +156,8 @@ def grid_side(depth: float | Tensor, height: int, width: int) -> int:
 def is_cut(before: Tensor, after: Tensor) -> bool:
     """Whether two frames (3, H, W) in [0, 1] show unrelated scenes: blocks of them differ, and no displacement fits.
 
-    Blocks are 8 x 8 means of the luma over the frame, and differ relative to the contrasts of both frames, so that dark
-    scenes count as bright ones do. Alone they would take a fast pan or a change of light for a cut.
+    Blocks are 8 x 8 means of the luma over the frame, and differences are relative to the contrasts of both frames, so
+    that dark scenes count like bright ones. Blocks alone would mistake a fast pan or a change of light for a cut.
     """
     greys = [luminance(frame).cpu() for frame in (before, after)]
     a, b = (F.adaptive_avg_pool2d(grey[None], 8)[0] for grey in greys)

@@ -1,4 +1,4 @@
-"""Frames and packets of sound -> video file: the one place where video is encoded."""
+"""Write frames and packets of sound to a video file: the one place where video is encoded."""
 
 from __future__ import annotations
 
@@ -20,25 +20,28 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
 
-# Strokes are edges everywhere: at the usual crf of 23 they show blocks. Without frames that are stored out of order
-# (bf) the last one can be shown for any time in every container.
+# A painting is full of edges, which show blocks at the usual crf of 23. Without frames that are stored out of order
+# (bf), the last frame can have any duration in every container.
 H264: tuple[Literal["libx264"], dict[str, str]] = ("libx264", {"crf": "18", "bf": "0"})
 VP9: tuple[Literal["libvpx-vp9"], dict[str, str]] = (
     "libvpx-vp9",
     {"crf": "24", "b": "0", "cpu-used": "4", "row-mt": "1"},
 )
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}  # suffix -> FFmpeg's name
-PLACES = {"LOCATION", "LOCATION-ENG", "COM.APPLE.QUICKTIME.LOCATION.ISO6709"}  # under which phones store the place
+PLACES = {"LOCATION", "LOCATION-ENG", "COM.APPLE.QUICKTIME.LOCATION.ISO6709"}  # tags in which phones store the place
 BRANDS = {"MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"}
 
 
 class VideoWriter:
     """A video file being written: H.264 in MP4, MOV and MKV, VP9 in WebM.
 
-    path: where it is written, a temporary file usually. target: its name in errors; its suffix gives the format.
-    rate: frames a second, for players that ask; time_base: the unit of all times, in s. sounds:
-    tracks whose packets will come. tags, picture_tags: of the file and of its picture track. keep_tags: False: no tags
-    are written but the languages of the sound.
+    path: the file to write, usually a temporary one.
+    target: its final name, for errors; its suffix chooses the format.
+    rate: frames per second, for players that ask.
+    time_base: the unit of all times, in s.
+    sounds: the sound tracks whose packets will be written.
+    tags, picture_tags: tags of the file and of its picture track.
+    keep_tags: False writes no tags except the languages of the sound.
     """
 
     def __init__(
@@ -71,8 +74,8 @@ class VideoWriter:
     ) -> None:
         """Add `frame` (3, H, W) in [0, 1], shown from `ticks` for `duration` ticks, and the packets in `sound`.
 
-        An odd height or width gets one more row or column, as encoders take even ones. All frames have one size.
-        aspect: of a pixel, None for square ones; that of the first frame counts.
+        An odd height or width gets one more row or column, because encoders need even ones. All frames have one size.
+        aspect: width over height of a pixel, None for square pixels; that of the first frame counts.
         """
         from av import VideoFrame
         from av.video.reformatter import ColorRange, Colorspace
@@ -95,7 +98,7 @@ class VideoWriter:
     def _begin(self, height: int, width: int, aspect: Fraction | None) -> None:
         try:
             self._start(height, width, aspect, encode=False)
-        except (load_av().FFmpegError, ValueError):  # what a container holds is known for sure only when it starts
+        except (load_av().FFmpegError, ValueError):  # only starting a container shows what it can hold
             if not self.sounds:
                 raise
             if self.container is not None:
@@ -141,9 +144,9 @@ class VideoWriter:
         self.container.mux(packets)
 
     def finish(self, sound: Sequence[Packet] = ()) -> None:
-        """Complete the file, with the last packets in `sound`. Raises `MultistyleError` where no frame was written."""
+        """Complete the file, with the last packets of `sound`. Raises `MultistyleError` if no frame was written."""
         if self.container is None:
-            raise MultistyleError(f"cannot write {self.target}: there is not one frame")
+            raise MultistyleError(f"cannot write {self.target}: there are no frames")
         with failing_as(f"cannot write {self.target}"):
             self._mux_sound(sound)
             self._mux_pictures(self.stream.encode(None))
@@ -152,14 +155,14 @@ class VideoWriter:
             self.container.close()
 
     def discard(self) -> None:
-        """Let go of an unfinished file; nothing after `finish`. Never raises."""
+        """Close an unfinished file; does nothing after `finish`. Never raises."""
         if self.container is not None:
             with suppress(load_av().FFmpegError, OSError, ValueError):
                 self.container.close()
 
 
 def _kept_file_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """The tags of a file that are true of its painting too; the place is under the name that every container keeps."""
+    """The tags of a file that also apply to its painting; the place is renamed to a tag that every container keeps."""
     kept = {key: value for key, value in kept_tags(tags).items() if key.upper() not in BRANDS}
     place = next((value for key, value in kept.items() if key.upper() in PLACES), None)
     return kept if place is None else kept | {"location": place}
