@@ -18,6 +18,7 @@ from multistyle.errors import MultistyleError
 from multistyle.image import read_image, resize_image, write_image
 from multistyle.messages import say, tell
 from multistyle.painting import PaintOptions
+from multistyle.pixels import as_bytes
 from multistyle.stylizer import load_stylizer, paint_file
 
 from .parts.command import run
@@ -63,7 +64,7 @@ def enlarge(photo: Path, megapixels: float, file: Path) -> int:
 
     The mosaic repeats the photo, because an enlarged photo would have no detail.
     """
-    image = (resize_image(read_image(photo), 1000) * 255).round().byte()
+    image = as_bytes(resize_image(read_image(photo), 1000))
     block = torch.cat([torch.cat([image, image.flip(2)], 2), torch.cat([image.flip(1), image.flip((1, 2))], 2)], 1)
     height = max(1, round((megapixels * 1e6 * block.shape[1] / block.shape[2]) ** 0.5))
     width = max(1, round(megapixels * 1e6 / height))

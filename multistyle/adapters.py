@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .errors import ImageError
 from .image import Picture, check_image, from_pil
+from .pixels import as_bytes, as_float
 
 Restore = Callable[[Picture], Any]
 
@@ -64,12 +65,11 @@ def _checked(image: Tensor) -> Tensor:
 def _to_array(painted: Picture, dtype: np.dtype) -> np.ndarray:
     image = painted.image
     if painted.alpha is not None:
-        alpha = painted.alpha if image.is_floating_point() else (painted.alpha * 255).round().byte()
+        alpha = painted.alpha if image.is_floating_point() else as_bytes(painted.alpha)
         image = torch.cat([image, alpha])
     return np.ascontiguousarray(image.permute(1, 2, 0).numpy().astype(dtype, copy=False))
 
 
 def _to_pil(painted: Picture) -> Image.Image:
-    as_float = Picture(painted.image if painted.image.is_floating_point() else painted.image / 255, painted.alpha)
-    array = _to_array(as_float, np.dtype(np.float32))
+    array = _to_array(Picture(as_float(painted.image), painted.alpha), np.dtype(np.float32))
     return Image.fromarray((array * 255).round().astype(np.uint8))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .errors import BlendError, suggestion
 from .network import PHOTO
+from .pixels import as_float
 
 ROUNDING = 1e-3  # how far a share, or a sum of shares, may be out of range
 
@@ -144,7 +145,7 @@ class Regions:
     def claims(self, rows: Tensor | slice = slice(None), columns: Tensor | slice = slice(None)) -> Tensor:
         """The share of each region in each pixel, then the share of the rest: (R + 1, h, w), summing to 1."""
         parts = [mask[rows][:, columns] for mask in self.masks]
-        claims = torch.stack([part / 255 if part.dtype == torch.uint8 else part.float() for part in parts])
+        claims = torch.stack([as_float(part) for part in parts])
         claimed = claims.sum(0, keepdim=True)
         return torch.cat([claims / claimed.clamp_min(1), (1 - claimed).clamp_min(0)])
 

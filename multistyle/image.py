@@ -19,7 +19,8 @@ from .formats.decode import decode, decode_pil, frame_count, upright_size
 from .formats.encode import FORMATS, encode
 from .formats.metadata import Metadata, read_metadata
 from .formats.transparency import mask_of
-from .resize import as_dtype, check_size, fitted_size, interpolate, interpolate_straight
+from .pixels import as_dtype
+from .resize import check_size, fitted_size, interpolate, interpolate_straight
 
 WRITABLE = set(FORMATS)  # suffixes
 FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}

@@ -18,8 +18,9 @@ from .errors import BlendError, ImageError, MultistyleError
 from .image import Picture, check_image, check_picture, picture_size, read_picture, resize_picture
 from .messages import Progress, no_progress
 from .one_pass import OnePass, fit_blend
+from .pixels import as_bytes, as_float, put
 from .resize import check_size
-from .strip_source import Depths, as_float, put
+from .strip_source import Depths
 from .strips import SIDE, SMALLEST, needs_strips, paint_strips
 from .strokes import Stroke, paint_scales, stroke_depth, stroke_number
 
@@ -69,7 +70,7 @@ class PaintOptions:
         parts = [one_pass.blend(region.blend, self.strength) for region in self.regions]
         if any(part.ndim != 1 for part in (blend, *parts)):
             raise BlendError("regions take one blend each, and one for the rest; a field cannot be combined with them")
-        return Regions([_as_bytes(region.mask) for region in self.regions], parts, blend)
+        return Regions([_mask_bytes(region.mask) for region in self.regions], parts, blend)
 
     def rest(self, one_pass: OnePass) -> Tensor:
         """The blend outside all regions: (S,), or a field (S, h, w). Raises `BlendError`."""
@@ -179,11 +180,11 @@ def keep_colors_by_rows(painted: Tensor, photo: Tensor) -> None:
         put(painted[:, part], with_colors_of(as_float(photo[:, part]), as_float(painted[:, part])))
 
 
-def _as_bytes(mask: Tensor) -> Tensor:
+def _mask_bytes(mask: Tensor) -> Tensor:
     if isinstance(mask, Tensor) and mask.dtype == torch.bool:
         mask = mask.float()
     check_mask(mask)
-    return mask if mask.dtype == torch.uint8 else (mask.clamp(0, 1) * 255).round().byte()
+    return as_bytes(mask if mask.dtype == torch.uint8 else mask.clamp(0, 1))
 
 
 def load_picture(source: str | Path, options: PaintOptions) -> Picture:
@@ -205,7 +206,7 @@ def paint_batch(one_pass: OnePass, images: Sequence[Tensor], options: Sequence[P
     depth = stroke_depth(stroke_number(options[0].stroke), *photos.shape[2:])
     blends = torch.stack([how.rest(one_pass) for how in options])
     batch = one_pass(as_float(photos), blends, partial(paint_scales, one_pass, depth=depth))
-    painted = list((batch * 255).round().byte().cpu())
+    painted = list(as_bytes(batch).cpu())
     for one, image, how in zip(painted, images, options, strict=True):
         if how.keep_colors:
             keep_colors_by_rows(one, image)

@@ -11,17 +11,11 @@ from torch import Tensor
 
 from .device import free_memory
 from .errors import ImageError
+from .pixels import as_dtype
 
 UNCHECKED = 1 << 24  # pixels; up to this size, pictures are enlarged without asking for the free memory
 ENLARGED_BYTES = 64  # a pixel: the picture and the painting as floats, and the features that strips keep of them
 BAND_NUMBERS = 1 << 24  # of a picture at a time, where one with transparency is resized
-
-
-def as_dtype(image: Tensor, dtype: torch.dtype) -> Tensor:
-    """`image`, bytes or float, converted to bytes (uint8) or to float32 in [0, 1]."""
-    if image.dtype == dtype:
-        return image
-    return (image * 255).round().to(dtype) if dtype == torch.uint8 else image.to(dtype).div_(255)
 
 
 def check_size(size: int | None) -> None:

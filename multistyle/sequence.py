@@ -19,6 +19,7 @@ from .errors import MultistyleError
 from .files import atomic_write, check_place, remove_stale
 from .image import Picture, check_image, check_output, check_picture, lay_on_white, write_image
 from .painting import PaintOptions
+from .pixels import as_bytes
 from .stylizer import Stylizer
 from .video.reader import load_av
 from .video.writer import VideoWriter
@@ -155,7 +156,7 @@ def _write_gif(path: Path, frames: Iterable[Tensor], alpha: Tensor | None) -> No
     colours = 256 if clear is None else TRANSPARENT
     with path.open("wb") as file:
         for number, frame in enumerate(frames):
-            pixels = frame.detach().mul(255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
+            pixels = as_bytes(frame.detach()).permute(1, 2, 0).contiguous().cpu().numpy()
             picture = Image.fromarray(pixels).quantize(colours)
             if clear is not None:
                 picture.paste(TRANSPARENT, mask=clear)

@@ -17,7 +17,7 @@ from .blend import mix_text
 from .errors import MultistyleError
 from .image import Picture, check_picture
 from .painting import PaintOptions
-from .strip_source import as_float
+from .pixels import as_float
 from .stylizer import Stylizer
 
 STEPS = 5  # paintings from one corner to the next

@@ -24,7 +24,8 @@ from torch import Tensor
 
 from .network import FRAME, STRIDE, StyleNetwork, grid_index, modulate, moments
 from .one_pass import check_painted
-from .strip_source import Source, put
+from .pixels import put
+from .strip_source import Source
 
 MARGIN = 4  # rows of quarter size; stem, head (15 px at most) and the convolutions between reach no further
 ESTIMATE_SIZE = 1024  # px, longer side of the reduced picture

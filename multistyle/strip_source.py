@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .blend import Regions
 from .network import photo_share
+from .pixels import as_float, put
 from .strokes import double, finer_blend, halve, level_result, level_shares, level_source
 
 LARGE = 1 << 24  # pixels; a level above it is held as bytes
@@ -146,16 +147,6 @@ class FinerSource:
 
 
 Source = PhotoSource | FinerSource
-
-
-def as_float(image: Tensor) -> Tensor:
-    """An image, of bytes or of floats of any precision, as float32 in [0, 1]."""
-    return image / 255 if image.dtype == torch.uint8 else image.float()
-
-
-def put(target: Tensor, image: Tensor) -> None:
-    """Write `image`, float in [0, 1], into `target`, of its shape, in bytes or float."""
-    target.copy_((image * 255).round() if target.dtype == torch.uint8 else image)
 
 
 def halved(image: Tensor) -> Tensor:

@@ -14,8 +14,9 @@ from .errors import MultistyleError
 from .messages import Progress, no_progress
 from .network import photo_share
 from .one_pass import OnePass
+from .pixels import as_float, put
 from .strip_painter import StripPainter
-from .strip_source import BAND, Depths, FinerSource, PhotoSource, Source, as_float, halved, halved_blend, put
+from .strip_source import BAND, Depths, FinerSource, PhotoSource, Source, halved, halved_blend
 from .strokes import deepest, paint_scales
 
 SIDE = 1024  # px; a strip has as many pixels as a square of this side

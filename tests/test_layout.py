@@ -120,3 +120,10 @@ def test_every_public_name_is_there():
         assert callable(getattr(multistyle, name)) and getattr(multistyle, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'stylise'"):
         assert multistyle.stylise
+
+
+def test_editors_see_every_public_name_where_it_is():
+    tree = ast.parse((ROOT / "multistyle" / "__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    typed = {name.asname: node.module for node in block.body for name in node.names}
+    assert typed == multistyle._HOMES and set(multistyle.__all__) <= set(dir(multistyle))

@@ -20,6 +20,7 @@ from multistyle.errors import ImageError, MultistyleError, suggestion
 from multistyle.files import check_input
 from multistyle.image import read_image, resize_image
 from multistyle.messages import say
+from multistyle.pixels import as_bytes, as_float
 from multistyle.weights import PHOTO_STYLE, Style
 
 from .listing import DataError, list_photos, pictures_in
@@ -73,7 +74,7 @@ class Photos:
         if self._broken[index]:
             return None
         try:
-            photo = (fit_shorter(self._read(index), self.size) * 255).round().byte()
+            photo = as_bytes(fit_shorter(self._read(index), self.size))
         except (ImageError, OSError) as error:
             self._broken[index] = True
             say(f"skipped: {error}")
@@ -128,7 +129,7 @@ class Batches(Dataset):
         shorter = min(height, width)
         side = shorter if shorter <= self.crop else round(self.crop + zoom * (shorter - self.crop))
         top, left = int(down * (height - side + 1)), int(right * (width - side + 1))
-        square = photo[:, top : top + side, left : left + side].float() / 255
+        square = as_float(photo[:, top : top + side, left : left + side])
         if side != self.crop:
             square = F.interpolate(square[None], (self.crop,) * 2, mode="bilinear", antialias=True)[0].clamp(0, 1)
         return square.flip(2) if mirror < 0.5 else square

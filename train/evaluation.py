@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from multistyle.image import resize_image
+from multistyle.pixels import as_float
 
 from .data import Photos, PhotoSet
 from .listing import DataError
@@ -53,7 +54,7 @@ def evenly_spaced(total: int, count: int) -> list[int]:
 
 def centre_squares(photos: Sequence[Tensor], side: int) -> Tensor:
     """The central squares of photos (3, H, W) of bytes, resized to (N, 3, side, side) in [0, 1]."""
-    return torch.stack([_centre_square(photo.float() / 255, side) for photo in photos])
+    return torch.stack([_centre_square(as_float(photo), side) for photo in photos])
 
 
 def _centre_square(photo: Tensor, side: int) -> Tensor:

@@ -25,6 +25,7 @@ from ..image import resize_image
 from ..messages import Progress, no_progress
 from ..one_pass import fit_field
 from ..painting import PaintOptions, fit_to_picture, keep_colors_by_rows
+from ..pixels import as_float
 from ..stylizer import Stylizer
 from .reader import Frame, VideoReader, last_frame_time, load_av
 from .steady import Steady
@@ -119,7 +120,7 @@ def frame_painter(
 
     @torch.inference_mode()
     def paint(frame: Frame) -> Tensor:
-        image = torch.from_numpy(frame.pixels).to(stylizer.device).permute(2, 0, 1).float() / 255
+        image = as_float(torch.from_numpy(frame.pixels).to(stylizer.device).permute(2, 0, 1))
         image = image if options.size is None else resize_image(image, options.size)
         share = min(1.0, frame.time / last) if last > 0 else 0.0
         painted = steady.paint(image, *fitted(*image.shape[1:], share), frame.time)

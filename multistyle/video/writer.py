@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import MultistyleError
+from ..pixels import as_bytes
 from .reader import failing_as, load_av
 from .sound import SoundTrack, kept_tags
 
@@ -82,7 +83,7 @@ class VideoWriter:
 
         height, width = frame.shape[1:]
         even = F.pad(frame[None], (0, width % 2, 0, height % 2), mode="replicate")[0]
-        array = even.detach().mul(255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
+        array = as_bytes(even.detach()).permute(1, 2, 0).contiguous().cpu().numpy()
         if self.container is None:
             with failing_as(f"cannot write {self.target}"):
                 self._begin(height + height % 2, width + width % 2, aspect)
