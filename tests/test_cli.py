@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from multistyle.cartridge import export_style, remove_style, save_cartridge
+from multistyle.cartridge import append_style, export_style, remove_style, save_cartridge
 from multistyle.cli import app
 from multistyle.cli.options import split_region
 from multistyle.fast_network import FastNetwork
 from multistyle.image import read_image, write_image
 from multistyle.stylizer import Stylizer
-from multistyle.weights import save_weights
+from multistyle.weights import Style, save_weights
 
 
 @pytest.fixture
@@ -284,3 +285,22 @@ def test_the_name_of_a_mask_may_have_an_equals_sign(tmp_path):
     (tmp_path / "a=1.png").touch()
     assert split_region(f"{tmp_path}/a=1.png=starry=2,wave=1") == (tmp_path / "a=1.png", "starry=2,wave=1")
     assert split_region("none.png=starry=2") == (Path("none.png"), "starry=2")
+
+
+def test_every_command_has_shared_options_in_the_same_words(run):
+    words: dict[str, set[str]] = {}
+    for command in typer.main.get_command(app).commands.values():
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                words.setdefault(parameter.opts[0], set()).add(parameter.help)
+    shared = ("--strength", "--region", "--stroke", "--size", "--keep-colors", "--strips", "--style-file", "--weights")
+    assert all(len(words[option]) == 1 for option in (*shared, "--device", "--compile", "--estimate"))
+
+
+def test_style_files_are_listed_and_exported(run, model, tmp_path):
+    other = append_style(model, Style("munch", "Sun", "Edvard Munch"), torch.randn_like(model.network.table[0]))
+    save_cartridge(tmp_path / "munch.safetensors", export_style(other, "munch"))
+    listed = run("styles", "--style-file", tmp_path / "munch.safetensors")
+    assert listed.exit_code == 0 and listed.stdout.splitlines()[-1].split() == ["munch", "Edvard", "Munch", "Sun"]
+    refused = run("export", tmp_path / "munch.onnx", "--style-file", tmp_path / "none.safetensors")
+    assert refused.exit_code == 1 and "none.safetensors" in refused.stderr

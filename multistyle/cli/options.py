@@ -18,6 +18,7 @@ from .running import FAILURE, USAGE, failing_with
 if TYPE_CHECKING:
     from ..painting import PaintOptions
     from ..stylizer import Stylizer
+    from ..weights import Model
 
 Mix = Annotated[
     str | None,
@@ -28,14 +29,20 @@ Mix = Annotated[
 
 
 @dataclass(frozen=True)
-class ModelOptions:
-    """Which styles are available, and where the network runs."""
+class CatalogueOptions:
+    """Which styles there are."""
 
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weight file. Default: the shipped one.")] = None
     style_file: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Add the style in this file; repeatable. The first becomes the default."),
     ] = None
+
+
+@dataclass(frozen=True)
+class ModelOptions(CatalogueOptions):
+    """Which styles there are, and where they are computed."""
+
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto"
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto"
     compile: Annotated[
@@ -157,9 +164,17 @@ def split_region(text: str) -> tuple[Path, str]:
     return Path(text[:sign]), text[sign + 1 :]
 
 
-def input_files(model: ModelOptions, look: LookOptions) -> list[Path]:
+def load_model(catalogue: CatalogueOptions) -> Model:
+    """The model of the weight file, with the styles of the style files. Raises `MultistyleError`."""
+    from ..cartridge import import_files
+    from ..weights import load_weights
+
+    return import_files(load_weights(catalogue.weights), catalogue.style_file or [])
+
+
+def input_files(model: CatalogueOptions, look: LookOptions | None = None) -> list[Path]:
     """The files that these options name. An output must not replace them."""
     from ..weights import default_weights
 
-    masks = [split_region(text)[0] for text in look.region or []]
+    masks = [split_region(text)[0] for text in (look.region if look else None) or []]
     return [model.weights or default_weights(), *(model.style_file or []), *masks]

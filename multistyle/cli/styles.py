@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..messages import tell
+from .options import CatalogueOptions, command, load_model
 from .running import FAILURE, failing_with
 
 
+@command
 def styles(
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weight file. Default: the shipped one.")] = None,
+    catalogue: CatalogueOptions,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
     """List the styles of a weight file: name, artist, title, year."""
-    from ..weights import load_weights
-
     with failing_with(FAILURE):
-        catalogue = load_weights(weights).catalogue
+        found = load_model(catalogue).catalogue
     if as_json:
-        rows = [{key: getattr(style, key) for key in ("name", "artist", "title", "year")} for style in catalogue]
+        rows = [{key: getattr(style, key) for key in ("name", "artist", "title", "year")} for style in found]
         lines = json.dumps(rows, indent=2).split("\n")  # ASCII, for any encoding
     else:
-        name_width, artist_width = (max(len(getattr(style, key)) for style in catalogue) for key in ("name", "artist"))
-        works = [", ".join(filter(None, (style.title, style.year))) for style in catalogue]
+        name_width, artist_width = (max(len(getattr(style, key)) for style in found) for key in ("name", "artist"))
+        works = [", ".join(filter(None, (style.title, style.year))) for style in found]
         lines = [
             f"{style.name:{name_width}}  {style.artist:{artist_width}}  {work}".rstrip()
-            for style, work in zip(catalogue, works, strict=True)
+            for style, work in zip(found, works, strict=True)
         ]
-    if not all(list(map(tell, lines))):
+    arrived = [tell(line) for line in lines]
+    if not all(arrived):
         raise typer.Exit(FAILURE)
