@@ -33,6 +33,9 @@ def main(
     megapixels: Annotated[str, typer.Option(help="Sizes, separated by commas.")] = "1,4,16,64",
     weights: Annotated[Path | None, typer.Option(help="Weight file; default: the shipped one.")] = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="Take the statistics from a reduced picture.")] = False,
+    stroke: Annotated[
+        str, typer.Option(help="Size of the strokes: off is one pass; auto or a number, several.")
+    ] = "off",
 ) -> None:
     """Measure painting in strips at several sizes."""
     sizes = numbers(megapixels)
@@ -42,7 +45,7 @@ def main(
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "photo.png"
             pixels = enlarge(photo, size, file)
-            seconds, memory = in_new_processes(measure, (file, weights, estimate))[0]
+            seconds, memory = in_new_processes(measure, (file, weights, estimate, stroke))[0]
         rate = seconds / pixels
         first = first or rate
         tell(f"{pixels / 1e6:10.1f} {seconds:8.1f} {rate / first:13.2f}x {memory / 1e9:9.2f} GB")
@@ -73,11 +76,11 @@ def enlarge(photo: Path, megapixels: float, file: Path) -> int:
     return height * width
 
 
-def measure(file: Path, weights: Path | None, estimate: bool) -> tuple[float, int]:
+def measure(file: Path, weights: Path | None, estimate: bool, stroke: str) -> tuple[float, int]:
     """Paint `file` to a file beside it; return seconds, and peak bytes above the loaded program."""
     stylizer = load_stylizer(weights, "cpu", "float32")
     stylizer(torch.rand(3, 64, 64))
-    options = PaintOptions(strips=SIDE, estimate=estimate)
+    options = PaintOptions(stroke=stroke, strips=SIDE, estimate=estimate)
 
     def show(done: int, total: int | None) -> None:
         if total and 10 * done // total > 10 * (done - 1) // total:

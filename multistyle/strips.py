@@ -41,7 +41,7 @@ def paint_strips(
     depth: how often the picture is halved; see `strokes`.
     side: a strip has about side x side pixels; at least 64.
     estimate: take the statistics from a reduced picture; faster and approximate.
-    progress: counts strips of the finest level.
+    progress: counts strips; at several scales, of one level after the other, the coarsest first.
 
     Returns (3, H, W) of the image's dtype, on the CPU. Memory is the picture, the painting, 2 C / 16 numbers a pixel
     (C channels of quarter size), and the work on one strip. Raises `MultistyleError` for a smaller side.
@@ -71,9 +71,7 @@ class _Strips:
     side: int
     estimate: bool
 
-    def scales(
-        self, image: Tensor, blend: Tensor | Regions, depth: float | Depths, progress: Progress = no_progress
-    ) -> Tensor:
+    def scales(self, image: Tensor, blend: Tensor | Regions, depth: float | Depths, progress: Progress) -> Tensor:
         """As `strokes.paint_scales`, for (3, H, W), bytes or float. What fits in one strip is painted whole."""
         height, width = image.shape[1:]
         if height * width <= self.side**2:
@@ -81,7 +79,7 @@ class _Strips:
         if _deepest(depth) <= 0:
             return self.run(PhotoSource(image, blend, keeps_photo=False), progress)
         lower = depth.halved() if isinstance(depth, Depths) else depth - 1
-        below = self.scales(halved(image), halved_blend(blend), lower)
+        below = self.scales(halved(image), halved_blend(blend), lower, progress)
         source = FinerSource(image, below, blend, depth)
         painted = self.run(source, progress)
         source.fuse(painted)

@@ -91,6 +91,14 @@ def test_strips_are_painted_as_the_whole(stylizer, size, keep, regions):
     assert (strips - whole).abs().max() < (2.1 if keep else 1.1) * GREY_LEVEL
 
 
+def test_strips_of_every_level_are_counted(stylizer):
+    seen = []
+    options = PaintOptions("wave", stroke=1.5, strips=64)
+    stylizer.paint_picture(Picture(smooth(300, 230)), options, lambda done, total: seen.append((done, total)))
+    levels = [total for done, total in seen if done == total]
+    assert len(levels) == 3 and levels == sorted(levels) and len(seen) == sum(levels)
+
+
 def test_bytes_in_strips_are_the_whole_to_two_grey_levels(stylizer):
     photo = (smooth(190, 131) * 255).round().byte()
     whole, strips = (stylizer.paint(photo, "wave", strips=strips, stroke=1.5).float() for strips in ("off", 64))

@@ -71,7 +71,7 @@ def build(name: str, device: str, size: int, batch: int, weights: str, precision
     model = random_model(NetworkConfig(), 32) if name.endswith("width 1") else load_weights(weights)
     stylizer = Stylizer(model, device, precision, compile=name.endswith("compiled"))
     blend = equal_mix(stylizer, 2)
-    return check(Contender(name, lambda: stylizer(photos, blend), batch), stylizer)
+    return check(Contender(name, lambda: stylizer(photos, blend, stroke="off"), batch), stylizer)
 
 
 def peers(device: torch.device) -> dict[str, Callable[[Tensor], Tensor]]:
@@ -130,7 +130,7 @@ def disk(stylizer: Stylizer, device: torch.device, size: int) -> list[Contender]
     write_image(source, photo)
 
     def through_files(folder: tempfile.TemporaryDirectory = folder) -> None:  # the argument keeps the folder alive
-        write_image(target, stylizer(read_image(source)))
+        write_image(target, stylizer(read_image(source), stroke="off"))
 
     return [Contender("in memory", partial(stylizer, photo)), Contender("file to file", through_files)]
 

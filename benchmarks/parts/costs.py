@@ -52,7 +52,7 @@ def _painting_memory(name: str, device: str, size: int, weights: str, precision:
     place = torch.device(device)
     stylizer = load_stylizer(weights, device, precision)
     blend = equal_mix(stylizer, 2)
-    paint = peers(place)[PEER] if name == PEER else lambda photo: stylizer(photo, blend)
+    paint = peers(place)[PEER] if name == PEER else lambda photo: stylizer(photo, blend, stroke="off")
     small, photo = pictures(64, 1, place), pictures(size, 1, place)
     paint(small)
     return added_memory(lambda: paint(photo), place)
@@ -80,12 +80,12 @@ def _rate(device: str, size: int, batch: int, weights: str, precision: str, barr
     stylizer = load_stylizer(weights, device, precision)
     photos, blend = pictures(size, batch, stylizer.device), equal_mix(stylizer, 2)
     for _ in range(3):
-        stylizer(photos, blend)
+        stylizer(photos, blend, stroke="off")
     synchronize(stylizer.device)
     barrier.wait(timeout=READY)
     started, count = time.perf_counter(), 0
     while time.perf_counter() - started < SECONDS:
-        stylizer(photos, blend)
+        stylizer(photos, blend, stroke="off")
         synchronize(stylizer.device)
         count += batch
     return count / (time.perf_counter() - started)
