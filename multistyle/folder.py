@@ -23,9 +23,9 @@ from .blend import mix_text
 from .device import free_memory
 from .errors import MultistyleError, as_line
 from .files import remove_stale
+from .folder_mixes import BlendRecord, draw_mix
 from .folder_plan import FolderPlan, Job
 from .image import Picture, picture_size, write_picture
-from .mix_record import BlendRecord, draw_mix
 from .painting import PaintOptions, load_picture, paint_batch
 from .stylizer import Stylizer
 

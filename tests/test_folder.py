@@ -19,9 +19,9 @@ from multistyle.errors import BlendError, MultistyleError
 from multistyle.fast_network import FastNetwork
 from multistyle.files import MARK
 from multistyle.folder import paint_folder
+from multistyle.folder_mixes import BlendRecord, draw_mix
 from multistyle.folder_plan import painting_names, plan_folder
 from multistyle.image import read_image, resize_image, write_image
-from multistyle.mix_record import BlendRecord, draw_mix
 from multistyle.painting import PaintOptions, Region, keep_colors
 from multistyle.stylizer import Stylizer
 

@@ -17,13 +17,13 @@ from multistyle.image import read_image
 from multistyle.network import PHOTO, StyleNetwork
 from multistyle.weights import Style, default_weights, load_weights
 from train.__main__ import app
+from train.blends import draw_blends, draw_odds
 from train.checkpoint import CheckpointError, save_checkpoint
 from train.config import ConfigError, TrainConfig, read_config
 from train.data import Photos
 from train.fit import train_network
-from train.losses.objective import draw_blends
 from train.tensorboard import TensorBoardLog
-from train.trainer import draw_odds, schedule
+from train.trainer import schedule
 
 
 def test_training_writes_a_model_its_facts_and_a_preview(material):

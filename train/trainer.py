@@ -13,15 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from multistyle.errors import MultistyleError, suggestion
+from multistyle.errors import MultistyleError
 from multistyle.network import PHOTO, StyleNetwork
 from multistyle.weights import PHOTO_STYLE, Model, Style
 
+from .blends import draw_blends, draw_odds
 from .checkpoint import RESTART, CheckpointError, as_lists, load_checkpoint
-from .config import ConfigError, TrainConfig
+from .config import TrainConfig
 from .data import PhotoSet, step_seed
 from .evaluation import CROPS, centre_squares, evenly_spaced, painter_losses
-from .losses.objective import Losses, Objective, draw_blends
+from .losses.objective import Losses, Objective
 from .losses.regularizers import draw_offset
 from .losses.step_loss import StepLoss
 from .parallel import Team
@@ -164,18 +165,6 @@ class Trainer:
         some = [photos[index] for index in evenly_spaced(len(photos), min(CROPS, len(photos)))]
         squares = centre_squares(some, self.config.crop).to(self.device, memory_format=self.format)
         return painter_losses(self.model.network, self.objective, squares, self.model.painters)
-
-
-def draw_odds(styles: Sequence[Style], favoured: Sequence[str]) -> Tensor:
-    """How often each row of the table, photo first, is drawn: 1 for each, 2 for the `favoured` painters.
-
-    Raises `ConfigError` for a favoured painter that is not one of `styles`.
-    """
-    names = [style.name for style in styles]
-    for name in favoured:
-        if name not in names:
-            raise ConfigError(f"favoured names {name!r}, which is not among the painters; {suggestion(name, names)}")
-    return torch.tensor([1.0, *(1.0 + (name in favoured) for name in names)])
 
 
 def schedule(step: int, config: TrainConfig) -> float:

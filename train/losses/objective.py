@@ -69,31 +69,3 @@ class Objective:
         )
         total = parts[0] + config.style_weight * parts[1] + config.variation_weight * parts[2]
         return Losses(total, *parts)
-
-
-def draw_blends(
-    batch: int, styles: int, draws: torch.Generator, kind: str = "mixed", odds: Tensor | None = None
-) -> Tensor:
-    """Random blends (batch, styles).
-
-    batch: how many; styles: rows of the table, photo and at least one painter; draws: the source of randomness. kind:
-    "mixed" covers the whole simplex: about 60 % one painter alone, 20 % a pair, 10 % one painter with photo, 10 % any
-    three of painters and photo, with uniform shares; "single" is one painter for each sample, as in Dumoulin et al.
-    2017. odds: (styles,), how often each row is drawn, relative to the others; None: all equally often.
-    """
-    odds = torch.ones(styles) if odds is None else odds
-    blends = torch.zeros(batch, styles)
-    chances = torch.rand(batch, generator=draws) if kind == "mixed" else torch.zeros(batch)
-    for row, chance in zip(blends, chances.tolist()):
-        painters = 1 + torch.multinomial(odds[1:], min(2, styles - 1), generator=draws)
-        if chance < 0.6:
-            chosen = painters[:1]
-        elif chance < 0.8:
-            chosen = painters[:2]
-        elif chance < 0.9:
-            chosen = torch.cat([painters[:1], torch.tensor([PHOTO])])
-        else:
-            chosen = torch.multinomial(odds, min(3, styles), generator=draws)
-        shares = -torch.rand(len(chosen), generator=draws).clamp_min(1e-6).log()
-        row[chosen] = shares / shares.sum()
-    return blends
