@@ -84,6 +84,8 @@ def paint_scales(
         (halve(depth) if isinstance(depth, Tensor) else depth) - 1,
         carries[1:] if carries else None,
     )
+    if carries and carries[1].settle:
+        below = carries[1].settle(below)
     start = double(below, height, width)
     own, share = level_shares(depth)
     source = level_source(start, photos, own)
