@@ -13,8 +13,8 @@ A network trained on photos flickers on video for three reasons, each with its o
 A frame that is painted at several scales would flicker more: each level's statistics change, and large strokes reach
 farther in from the frame's edges. So the painting of each coarse level is averaged over time as well.
 
-All of this restarts at a cut. Two things remain: motion of parts of the frame (people, zoom, rotation) is painted without
-correction, and strokes follow the edges of the frame within the receptive field (56 px at the coarsest scale).
+All of this restarts at a cut. Two things remain: motion of parts of the frame (people, zoom, rotation) is painted
+without correction, and strokes follow the edges of the frame within the receptive field (56 px at the coarsest scale).
 """
 
 from __future__ import annotations
