@@ -154,7 +154,7 @@ def bomb(width: int, height: int) -> bytes:
 
 
 def test_what_is_no_picture_or_too_large_is_one_line(ask, picture, monkeypatch):
-    assert "not a picture" in refusal(ask("POST", "/paint", content=b"hello, this is text"), 400)
+    assert "the upload is not a picture" in refusal(ask("POST", "/paint", content=b"hello, this is text"), 400)
     assert "the body is empty" in refusal(ask("POST", "/paint", content=b""), 400)
     assert "30000 x 30000 pixels" in refusal(ask("POST", "/paint", content=bomb(30000, 30000)), 413)
     assert "20000 pixels is too large" in refusal(ask("POST", "/paint?size=20000", content=picture), 413)

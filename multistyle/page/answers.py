@@ -18,7 +18,7 @@ from ..painting import paint_batch
 from ..sequence import encode_sequence, paint_sequence
 from ..stylizer import Stylizer
 from .painting_queue import Job
-from .requests import PaintRequest, SequenceRequest
+from .requests import PaintRequest, SequenceRequest, as_file
 
 MEDIA_TYPES = {"gif": "image/gif", "mp4": "video/mp4", "PPM": "image/x-portable-pixmap"}
 
@@ -45,14 +45,14 @@ def answers(stylizer: Stylizer, jobs: Sequence[Job]) -> list[Answer]:
 def _painting(stylizer: Stylizer, request: PaintRequest, job: Job) -> Answer:
     started = time.perf_counter()
     job.progress(0, None)
-    picture = read_picture(io.BytesIO(request.body), size=request.options.size)
+    picture = read_picture(as_file(request.body), size=request.options.size)
     painted = stylizer.paint_picture(picture, request.options, job.progress)
     return _answer(stylizer, request, painted.picture, started, painted.strips)
 
 
 def _paint_together(stylizer: Stylizer, requests: Sequence[PaintRequest]) -> list[Answer]:
     started = time.perf_counter()
-    pictures = [read_picture(io.BytesIO(request.body), size=request.options.size) for request in requests]
+    pictures = [read_picture(as_file(request.body), size=request.options.size) for request in requests]
     options = [request.options for request in requests]
     images = paint_batch(stylizer.one_pass, [picture.image for picture in pictures], options)
     kept = [picture.metadata if how.keep_metadata else None for picture, how in zip(pictures, options, strict=True)]
@@ -74,7 +74,7 @@ def _answer(stylizer: Stylizer, request: PaintRequest, painted: Picture, started
 
 
 def _sequence(stylizer: Stylizer, request: SequenceRequest, job: Job) -> Answer:
-    picture = read_picture(io.BytesIO(request.body), size=request.options.size)
+    picture = read_picture(as_file(request.body), size=request.options.size)
     file, total = io.BytesIO(), len(request.blends)
 
     def counted() -> Any:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -72,14 +73,14 @@ def paint_request(
     for mix in [given.get("mix"), *(mix for mix, _ in parts)]:
         if mix is not None:
             parse_mix(mix)
-    height, width = _checked_size(body, "the picture", options.size)
+    height, width = _checked_size(body, "the upload", options.size)
     for mask in masks:
         _checked_size(mask, "a mask", None)
-    found = [Region(read_mask(io.BytesIO(mask)), *part) for mask, part in zip(masks, parts, strict=True)]
+    found = [Region(read_mask(as_file(mask, "a mask")), *part) for mask, part in zip(masks, parts, strict=True)]
     strips = STRIP if height * width >= IN_STRIPS else options.strips
     options = replace(options, regions=found, strips=strips)
     options.resolve(stylizer.one_pass)
-    suffix = "." + given["format"].lower().lstrip(".") if "format" in given else own_suffix(io.BytesIO(body))
+    suffix = "." + given["format"].lower().lstrip(".") if "format" in given else own_suffix(as_file(body))
     if suffix not in FORMATS:
         raise MultistyleError(f"no picture is written as {given['format']!r}; use {', '.join(formats())}")
     return PaintRequest(body, options, suffix, (height, width))
@@ -94,11 +95,18 @@ def sequence_request(query: Mapping[str, Sequence[str]], body: bytes, stylizer: 
     if not 2 <= frames <= FRAMES:
         raise MultistyleError(f"a sequence has 2 to {FRAMES} frames here, not {frames}")
     options = _options(given, None)
-    height, width = _checked_size(body, "the picture", options.size)
+    height, width = _checked_size(body, "the upload", options.size)
     if height * width > FRAMES_PIXELS:
         raise Refusal(413, f"the frames would have {width} x {height} pixels; ask for a size of at most 1024")
     ends = torch.stack([stylizer.blend(given.get(end), options.strength) for end in ("from", "to")])
     return SequenceRequest(body, replace(options, strength=1.0), blend_path(ends, frames), Path(f"sequence.{format}"))
+
+
+def as_file(body: bytes, name: str = "the upload") -> BinaryIO:
+    """A picture file in memory. name: what errors call it."""
+    file = io.BytesIO(body)
+    file.name = name
+    return file
 
 
 def formats() -> list[str]:
@@ -130,7 +138,7 @@ def _options(given: Mapping[str, str], mix: str | None) -> PaintOptions:
 
 def _checked_size(body: bytes, name: str, size: int | None) -> tuple[int, int]:
     """Height and width in px of what is painted for a picture file. Raises `Refusal` if either is too large."""
-    height, width = picture_size(io.BytesIO(body))
+    height, width = picture_size(as_file(body, name))
     if height * width > PIXELS:
         raise Refusal(413, f"{name} has {width} x {height} pixels; this server takes up to {PIXELS // 10**6} million")
     if size is None:
