@@ -8,6 +8,7 @@ import typer
 
 from .export import export
 from .folder import folder
+from .page import page
 from .running import run
 from .sequence import sequence
 from .sheet import sheet
@@ -16,7 +17,7 @@ from .stylize import stylize
 from .video import video
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (stylize, styles, folder, sequence, sheet, video, export):
+for command in (stylize, styles, folder, sequence, sheet, video, page, export):
     app.command()(command)
 
 
