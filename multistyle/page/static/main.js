@@ -58,12 +58,13 @@ function join(config, painter, state) {
     bar.setAttribute("aria-valuetext", percent(share ?? 0));
   }
 
-  function opened(found) {
+  function opened(found, fromSample) {
     photo?.close();
     photo = found;
     brush.activate(false);
     state.set({ regions: [], target: -1 });
-    element("hint").hidden = photo.name !== "sample.jpg";
+    element("hint").hidden = !fromSample;
+    element("sample").hidden = fromSample;
     element("status").textContent = `${photo.width} × ${photo.height}`;
     view.open(photo);
     preview.update();

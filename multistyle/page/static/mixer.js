@@ -16,6 +16,7 @@ export function createMixer(element, config, state) {
       list.replaceChildren(...[...rows.values()].map(({ box }) => box));
       if (focused !== undefined) (rows.get(focused) ?? rows.get(names[0])).slider.focus();
     }
+    element("alone").hidden = names.length > 1;
     for (const [name, share] of state.mix) {
       const { slider, value, remove } = rows.get(name);
       slider.value = Math.round(share * 100);

@@ -2,16 +2,16 @@
 
 import { openPhoto } from "./photo.js";
 
-/** Listen for photos; `opened(photo)` is called with each, `failed(error)` where one cannot be opened. */
+/** Listen for photos; `opened(photo, isSample)` is called with each, `failed(error)` where one cannot be opened. */
 export function createOpening(element, config, painter, opened, failed) {
   const file = element("file"), capture = element("capture");
   let newest = 0;
 
-  async function open(blob, name) {
+  async function open(blob, name, isSample = false) {
     const number = ++newest;
     try {
       const photo = await openPhoto(blob, name, config, painter);
-      if (number === newest) opened(photo);
+      if (number === newest) opened(photo, isSample);
       else photo.close();
     } catch (error) {
       failed(error);
@@ -22,7 +22,7 @@ export function createOpening(element, config, painter, opened, failed) {
     try {
       const answer = await fetch("sample.jpg");
       if (!answer.ok) throw new Error("The sample cannot be loaded.");
-      await open(await answer.blob(), "sample.jpg");
+      await open(await answer.blob(), "sample.jpg", true);
     } catch (error) {
       failed(error);
     }

@@ -5,12 +5,17 @@ import { mixWords } from "./mixes.js";
 const STEP = 0.05; // of the pad's radius, for one press of an arrow key
 const NEAR = 1e-6;
 
-/** Corners of the polygon for `count` painters, in [-1, 1]; two are the ends of a line. */
+const SHAPES = { // corners in [-1, 1]; the pad's sides make the triangle equilateral
+  1: [[0, 0]],
+  2: [[-1, 0], [1, 0]],
+  3: [[0, -1], [1, 1], [-1, 1]],
+  4: [[-1, -1], [1, -1], [1, 1], [-1, 1]],
+};
+
+/** Corners of the polygon for `count` painters, in [-1, 1], clockwise; two are the ends of a line. */
 export function corners(count) {
-  if (count === 1) return [[0, 0]];
-  const start = count === 2 ? Math.PI : count === 4 ? -0.75 * Math.PI : -Math.PI / 2;
-  return Array.from({ length: count }, (_, index) => {
-    const angle = start + (2 * Math.PI * index) / count;
+  return SHAPES[count] ?? Array.from({ length: count }, (_, index) => {
+    const angle = (2 * Math.PI * index) / count - Math.PI / 2;
     return [Math.cos(angle), Math.sin(angle)];
   });
 }
@@ -61,6 +66,7 @@ export function createPad(element, config, state) {
   const thumbnails = new Map(config.styles.map((style) => [style.name, style.thumbnail]));
   const outline = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   outline.setAttribute("viewBox", "-1 -1 2 2");
+  outline.setAttribute("preserveAspectRatio", "none");
   const shape = document.createElementNS("http://www.w3.org/2000/svg", "polygon");
   outline.append(shape);
   const point = document.createElement("div");
@@ -87,7 +93,7 @@ export function createPad(element, config, state) {
     if (names.join() !== drawn) {
       drawn = names.join();
       shape.setAttribute("points", places.map((place) => place.join()).join(" "));
-      pad.classList.toggle("line", names.length === 2);
+      pad.dataset.corners = names.length;
       pad.replaceChildren(outline, ...names.map((name, index) => corner(name, thumbnails.get(name), places[index])), point);
     }
     here = pointOf(state.mix.map(([, share]) => share), places);
@@ -121,7 +127,7 @@ export function createPad(element, config, state) {
 
 function corner(name, thumbnail, place) {
   const figure = document.createElement("div");
-  figure.className = "corner";
+  figure.className = place[1] < 0 ? "corner top" : "corner";
   const image = Object.assign(document.createElement("img"), { src: thumbnail, alt: "", width: 56, height: 56, draggable: false });
   figure.append(image, Object.assign(document.createElement("span"), { textContent: name }));
   put(figure, place);

@@ -1,5 +1,6 @@
 // The stage: photo and painting over each other, the divider between them, fit or 100 %.
 
+const LARGEST = 3; // CSS pixels for a pixel of the picture
 const STEP = 0.02; // of the divider, for one press of an arrow key
 
 /** The view of the stage. `element` finds the page's elements by id. */
@@ -73,7 +74,8 @@ export class View {
   layOut() {
     if (!this.photo) return;
     const { width, height } = this.photo;
-    const fit = Math.min(this.stage.clientWidth / width, this.stage.clientHeight / height);
+    const air = 2 * parseFloat(getComputedStyle(this.stage).paddingLeft);
+    const fit = Math.min((this.stage.clientWidth - air) / width, (this.stage.clientHeight - air) / height, LARGEST);
     const scale = this.actual ? 1 / devicePixelRatio : fit;
     this.picture.style.width = `${width * scale}px`;
     this.picture.style.height = `${height * scale}px`;
