@@ -49,6 +49,15 @@ def test_a_file_paints_any_size_batch_and_blend_and_names_its_styles(model, weig
 
 
 @needs_onnx
+def test_no_operator_has_more_than_eight_outputs(model, tmp_path):
+    """WebGPU gives a shader ten buffers; one operator that splits the table for all layers would need 32 and more."""
+    import onnx
+
+    export_onnx(model, tmp_path / "model.onnx")
+    assert max(len(node.output) for node in onnx.load(tmp_path / "model.onnx").graph.node) <= 8
+
+
+@needs_onnx
 def test_the_readmes_loop_paints_at_several_scales(model, tmp_path, monkeypatch):
     import onnxruntime
 
