@@ -13,6 +13,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 import multistyle
+from benchmarks import augmentation
 from multistyle import RandomStyle
 from multistyle.errors import ImageError, MultistyleError
 from multistyle.stylizer import load_stylizer
@@ -244,3 +245,15 @@ def test_other_images_are_refused_whether_they_would_be_painted_or_not(style, im
 def test_normalized_images_are_refused(style):
     with pytest.raises(ImageError, match="in \\[0, 1\\]; got values from"):
         style()(torch.randn(3, 8, 8))
+
+
+def test_the_benchmark_prints_a_ratio_for_each_loader(weight_file, invoke, monkeypatch):
+    monkeypatch.setattr("benchmarks.parts.turns.TURNS", 2)
+    done = invoke(augmentation.main, "--count", 2, "--batch", 2, "--workers", 0, "--weights", weight_file)
+    assert done.exit_code == 0, done.exception
+    rows = [line.rsplit(maxsplit=1) for line in done.stdout.splitlines()]
+    assert (
+        rows[0] == ["plain loading", "1.00"]
+        and [name.split(",")[0] for name, _ in rows[1:]] == ["p=0.5"] * 2 + ["p=1"] * 2
+    )
+    assert all(float(ratio) > 0 for _, ratio in rows)
