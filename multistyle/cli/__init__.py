@@ -10,6 +10,7 @@ import typer
 from ..messages import tell
 from .export import export
 from .folder import folder
+from .page import page
 from .running import run
 from .sequence import sequence
 from .sheet import sheet
@@ -18,7 +19,7 @@ from .stylize import stylize
 from .video import video
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-for command in (stylize, styles, folder, sequence, sheet, video, export):
+for command in (stylize, styles, folder, sequence, sheet, video, page, export):
     app.command()(command)
 
 
