@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run __getattr__
     from .cartridge import remove_style as remove_style
     from .cartridge import rename_style as rename_style
     from .cartridge import save_cartridge as save_cartridge
+    from .datasets.transform import RandomStyle as RandomStyle
     from .errors import MultistyleError as MultistyleError
     from .folder import paint_folder as paint_folder
     from .folder_plan import plan_folder as plan_folder
@@ -84,6 +85,7 @@ _HOMES = {  # public name -> module; imported when first used, so that `multisty
     "Steady": "video.steady",
     "paint_video": "video.paint",
     "export_onnx": "onnx",
+    "RandomStyle": "datasets.transform",
 }
 __all__ = list(_HOMES)
 __version__ = "0.1.0"

@@ -113,9 +113,9 @@ def own_suffix(source: str | Path | BinaryIO) -> str:
     return next((suffix for suffix, format in FORMATS.items() if format == kind), ".jpg" if kind == "HEIF" else ".png")
 
 
-def frames(path: str | Path) -> int:
-    """How many frames the animation at `path` has (GIF, WebP, PNG, AVIF); 1 for a still. Raises `ImageError`."""
-    with opened(path) as file:
+def frames(source: str | Path | BinaryIO) -> int:
+    """How many frames the animation in `source` has (GIF, WebP, PNG, AVIF); 1 for a still. Raises `ImageError`."""
+    with opened(source) as file:
         return frame_count(open_container(file))
 
 
@@ -198,11 +198,15 @@ def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
 
     inputs: files and folders that are read; they must not be replaced.
     """
-    path = Path(path)
-    if path.suffix.lower() not in WRITABLE:
+    check_suffix(path)
+    check_place(path, ImageError, inputs)
+
+
+def check_suffix(path: str | Path) -> None:
+    """Raise `ImageError` unless the suffix of `path` is that of a format which is written here."""
+    if Path(path).suffix.lower() not in WRITABLE:
         known = ", ".join(sorted(WRITABLE))
         raise ImageError(f"cannot tell the format of {path}; its name should end in one of {known}")
-    check_place(path, ImageError, inputs)
 
 
 def write_picture(path: str | Path, picture: Picture, keep_metadata: bool = True) -> None:

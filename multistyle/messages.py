@@ -42,13 +42,25 @@ def flushed() -> bool:
     return sys.stdout is None or _write(sys.stdout, "", "")
 
 
+def send(data: bytes | memoryview) -> bool:
+    """Write `data`, such as a picture, on standard output; returns as `tell` does."""
+    stream = sys.stdout
+    if stream is None or stream.closed:
+        return True
+    return _deliver(stream, lambda: stream.buffer.write(data))
+
+
 def _write(stream: TextIO | None, text: str, end: str) -> bool:
     if stream is None or stream.closed:
         return True
     encoding = stream.encoding or "utf-8"
     shown = printable(text).encode(encoding, "backslashreplace").decode(encoding)
+    return _deliver(stream, lambda: stream.write(shown + end))
+
+
+def _deliver(stream: TextIO, write: Callable[[], object]) -> bool:
     try:
-        stream.write(shown + end)
+        write()
         stream.flush()
         return True
     except (OSError, ValueError) as error:

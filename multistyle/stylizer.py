@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -143,12 +143,12 @@ def load_stylizer(
 
 def paint_file(
     stylizer: Stylizer,
-    source: str | Path,
+    source: str | Path | BinaryIO,
     target: str | Path,
     options: PaintOptions = PaintOptions(),
     progress: Progress = no_progress,
 ) -> Painted:
-    """Read the picture `source`, paint it, and write `target`.
+    """Read the picture `source` (a path or a binary file), paint it, and write the file `target`.
 
     progress: counts strips, if it is painted in strips.
 

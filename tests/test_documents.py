@@ -13,7 +13,8 @@ from multistyle.weights import load_weights
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/README.md")]
-COMMANDS = typer.main.get_command(app).commands
+GROUP = typer.main.get_command(app)
+COMMANDS = GROUP.commands
 
 
 def options_of(command: str) -> set[str]:
@@ -56,8 +57,11 @@ def test_the_table_of_python_options_is_that_of_paint_options():
 def test_printed_commands_exist_with_their_options(document):
     for line in re.findall(r"^multistyle (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE):
         command, *words = line.split()
+        if line.startswith("-"):
+            assert {command, *words} <= {name for parameter in GROUP.params for name in parameter.opts}, line
+            continue
         assert command in COMMANDS, line
-        assert {word for word in words if word.startswith("-")} <= options_of(command), line
+        assert {word for word in words if word.startswith("-") and word != "-"} <= options_of(command), line
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -22,6 +22,7 @@ LAYERS = [
 ONLY_IN = {
     "PIL": {
         "multistyle/adapters.py",
+        "multistyle/datasets/transform.py",
         "multistyle/formats/containers.py",
         "multistyle/formats/decode.py",
         "multistyle/formats/encode.py",
@@ -35,7 +36,7 @@ ONLY_IN = {
     },
     "safetensors": {"multistyle/tensor_file.py", "train/losses/loss_network.py"},
     "typer": {"multistyle/cli/*", "train/__main__.py", "train/style_commands.py", "benchmarks/*"},
-    "torchvision": {"train/losses/loss_network.py"},
+    "torchvision": {"train/losses/loss_network.py", "multistyle/datasets/transform.py", "benchmarks/augmentation.py"},
     "onnxruntime": {"multistyle/onnx.py"},
     "click": set(),
 }

@@ -2,101 +2,142 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import io
+import json
+import sys
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 from ..errors import MultistyleError, as_line
-from ..messages import say, tell
+from ..messages import say, send, tell
 from .options import LookOptions, Mix, ModelOptions, StripOptions, command, input_files, prepare
-from .running import USAGE, failing_with, report, showing
+from .outputs import STREAM, plan
+from .running import FAILURE, USAGE, failing_with, report, showing
+
+if TYPE_CHECKING:
+    from ..painting import Painted, PaintOptions
+    from ..stylizer import Stylizer
 
 
 @command
 def stylize(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Pictures to paint.")],
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Pictures to paint; - is standard input.")],
     output: Annotated[
         str,
-        typer.Option("--output", "-o", metavar="OUT", help="File to write; or a folder (NAME/), created if missing."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="File to write; a folder (NAME/), created if missing; a template with {stem}, {suffix}, {name} and "
+            "{mix}; or - for standard output.",
+        ),
     ],
     model: ModelOptions,
     look: LookOptions,
     strips: StripOptions,
     mix: Mix = None,
+    format: Annotated[
+        str | None, typer.Option(help="With -o -: png, jpeg, webp, tiff, avif, bmp or ppm. Default: the photo's.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each picture.")] = False,
 ) -> None:
     """Paint each PHOTO: multistyle stylize photo.jpg -o out.png --mix starry=0.7,scream=0.3"""
     from ..blend import mix_text
     from ..image import frames
+
+    with failing_with(USAGE):
+        check_streams(photos, output, format, as_json)
+    stylizer, options = prepare(model, look, [mix] if mix is not None else [], strips)
+    mixed = mix_text(stylizer.blend(options.blend, options.strength), stylizer.names)
+    with failing_with(USAGE):
+        jobs = plan(photos, output, mixed, input_files(model, look))
+    note = say if output == STREAM else tell  # standard output is for the picture alone
+    if not as_json:
+        note(f"mix {mixed}")
+    failures, arrived = [], True
+    for photo, target in jobs:
+        name = "standard input" if photo == STREAM else photo
+        facts: dict[str, Any] = {"input": photo, "output": str(target)}
+        started = time.perf_counter()
+        try:
+            source = standard_input() if photo == STREAM else Path(photo)
+            painted = paint_one(stylizer, source, name, target, options, format)
+            height, width = painted.picture.image.shape[1:]
+            seconds = round(time.perf_counter() - started, 3)
+            facts |= {"size": [width, height], "mix": mixed, "seconds": seconds, "strips": painted.strips}
+            if not as_json:
+                note(f"{target or 'standard output'}  {width} x {height}{strip_note(painted, options)}")
+            if (count := frames(source)) > 1:
+                say(f"{name} is an animation: the first of its {count} frames is painted; multistyle video paints all")
+        except Exception as error:  # any error is a failure of this photo alone; the others are painted
+            line = as_line(error, f"cannot paint {name}")
+            named = name in line or str(target) in line
+            failures.append(line if named else f"cannot paint {name}: {line}")
+            facts["error"] = failures[-1]
+        if as_json:
+            arrived &= tell(json.dumps(facts))  # ASCII, for any encoding
+    report(failures, len(jobs))
+    if not arrived:
+        raise typer.Exit(FAILURE)
+
+
+def strip_note(painted: Painted, options: PaintOptions) -> str:
+    return f"  (in strips{', statistics estimated' if options.estimate else ''})" if painted.strips else ""
+
+
+def check_streams(photos: list[str], output: str, format: str | None, as_json: bool) -> None:
+    """Raise `MultistyleError` for options that do not go with standard input or output, or with each other."""
+    if format is not None and output != STREAM:
+        raise MultistyleError("--format is for -o -; the suffix of a file's name chooses its format")
+    if format is not None:
+        check_format(format)
+    if output == STREAM:
+        if as_json:
+            raise MultistyleError("--json and -o - both write to standard output; give -o a file")
+        if len(photos) > 1:
+            raise MultistyleError(f"standard output takes one painting, not {len(photos)}; give -o a folder")
+        if sys.stdout is not None and sys.stdout.isatty():
+            raise MultistyleError("standard output is a terminal; redirect it to a file or a program")
+    if STREAM in photos and sys.stdin is not None and sys.stdin.isatty():
+        raise MultistyleError("standard input is a terminal; redirect a picture to it")
+
+
+def check_format(format: str) -> None:
+    from ..image import WRITABLE
+
+    if f".{format.lower()}" not in WRITABLE:
+        known = ", ".join(sorted(suffix[1:] for suffix in WRITABLE))
+        raise MultistyleError(f"unknown format {format!r}; use one of {known}")
+
+
+def standard_input() -> BinaryIO:
+    """What standard input holds, as a file with a name for errors."""
+    file = io.BytesIO(sys.stdin.buffer.read())
+    file.name = "standard input"
+    return file
+
+
+def paint_one(
+    stylizer: Stylizer,
+    source: Path | BinaryIO,
+    name: str,
+    target: Path | None,
+    options: PaintOptions,
+    format: str | None,
+) -> Painted:
+    """Paint the picture `source` into the file `target`, or in `format` to standard output; shows progress."""
+    from ..image import encode_picture, own_suffix
+    from ..painting import load_picture
     from ..stylizer import paint_file
 
-    stylizer, options = prepare(model, look, [mix] if mix is not None else [], strips)
-    with failing_with(USAGE):
-        jobs = plan(photos, output, input_files(model, look))
-    tell(f"mix {mix_text(stylizer.blend(options.blend, options.strength), stylizer.names)}")
-    failures = []
-    for photo, target in jobs:
-        try:
-            with showing(str(photo)) as show:
-                painted = paint_file(stylizer, photo, target, options, show)
-            height, width = painted.picture.image.shape[1:]
-            estimated = ", statistics estimated" if options.estimate else ""
-            tell(f"{target}  {width} x {height}{f'  (in strips{estimated})' if painted.strips else ''}")
-            if (count := frames(photo)) > 1:
-                say(f"{photo} is an animation: the first of its {count} frames is painted; multistyle video paints all")
-        except Exception as error:  # any error is a failure of this photo alone; the others are painted
-            line = as_line(error, f"cannot paint {photo}")
-            named = str(photo) in line or str(target) in line
-            failures.append(line if named else f"cannot paint {photo}: {line}")
-    report(failures, len(jobs))
-
-
-def plan(photos: list[Path], output: str, inputs: Sequence[Path] = ()) -> list[tuple[Path, Path]]:
-    """Decide which photo goes to which file; creates the output folder.
-
-    inputs: other files that are read. Raises `MultistyleError` for outputs that are invalid, clash, or are inputs.
-    """
-    from ..files import check_not_inputs
-    from ..folder_plan import PICTURES, painting_names
-    from ..image import check_output
-
-    if not output:
-        raise MultistyleError("the name of the output is empty")
-    for photo in photos:
-        if not photo.name:
-            raise MultistyleError(f"{photo} is a folder, not a picture")
-    folder = Path(output)
-    if output.endswith(("/", os.sep)) or len(photos) > 1 or os.path.isdir(folder):
-        if not os.path.isdir(folder) and not output.endswith(("/", os.sep)) and folder.suffix.lower() in PICTURES:
-            raise MultistyleError(
-                f"{len(photos)} photos need a folder to go to, and {output} names a picture; give NAME/"
-            )
-        check_names(photos, folder)
-        make_folder(folder)
-        jobs = list(zip(photos, [folder / name for name in painting_names([Path(photo.name) for photo in photos])]))
-    else:
-        jobs = [(photos[0], folder)]
-    for _, target in jobs:
-        check_output(target)
-    check_not_inputs([target for _, target in jobs], [*photos, *inputs])
-    return jobs
-
-
-def check_names(photos: list[Path], folder: Path) -> None:
-    """Raise `MultistyleError` if two photos have the same name."""
-    taken: dict[str, Path] = {}
-    for photo in photos:
-        if photo.name in taken:
-            first = taken[photo.name]
-            raise MultistyleError(f"{first} and {photo} would both be written to {folder / photo.name}; rename one")
-        taken[photo.name] = photo
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = "there is a file of that name" if isinstance(error, FileExistsError) else error.strerror
-        raise MultistyleError(f"cannot make the folder {folder}: {reason}") from error
+    with showing(name) as show:
+        if target is not None:
+            return paint_file(stylizer, source, target, options, show)
+        painted = stylizer.paint_picture(load_picture(source, options), options, show)
+    suffix = own_suffix(source) if format is None else f".{format}"
+    if not send(encode_picture(suffix, painted.picture, name="standard output")):
+        raise MultistyleError("cannot write standard output: the painting is not complete")
+    return painted

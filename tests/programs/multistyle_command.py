@@ -1,0 +1,5 @@
+"""Run `multistyle` with the arguments of this program."""
+
+from multistyle.cli import main
+
+main()

@@ -1,0 +1,105 @@
+"""The programs in examples/: each does what it says, and what documents print of them is what they contain."""
+
+import ast
+import importlib.util
+import os
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from multistyle.image import read_image, write_image
+from multistyle.onnx import export_onnx
+from multistyle.stylizer import Stylizer
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+
+
+def load(name: str):
+    """The module of an example."""
+    specification = importlib.util.spec_from_file_location(name.replace("/", "_"), EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_the_readme_lists_every_example_with_its_line():
+    listed = re.findall(r"^\| \[([\w./]+)\]", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    there = [path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*") if path.is_file()]
+    assert sorted(listed) == sorted(name for name in there if name != "README.md" and "__pycache__" not in name)
+
+
+def smooth(height: int, width: int) -> torch.Tensor:
+    rough = torch.rand(1, 3, max(2, height // 40), max(2, width // 40))
+    return F.interpolate(rough, (height, width), mode="bicubic")[0].clamp(0, 1)
+
+
+PAINTED = [
+    (601, 905, "auto", "starry=0.5,wave=0.3,photo=0.2"),
+    (203, 317, "8", "starry=0.5,scream=0.5"),
+    (120, 90, "auto", "scream"),
+    (301, 807, "2", "wave=0.9,photo=0.1"),
+    (90, 810, "off", "starry"),
+    (90, 810, "2", "photo"),
+]
+
+
+def test_the_onnx_loop_paints_what_stylizer_paints(model, tmp_path):
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name, reason="the extra onnx is not installed")
+    export_onnx(model, tmp_path / "model.onnx")
+    paint, stylizer = load("onnx_loop").main, Stylizer(model, "cpu")
+    for height, width, stroke, mix in PAINTED:
+        write_image(tmp_path / "photo.png", smooth(height, width))
+        files = [str(tmp_path / name) for name in ("model.onnx", "photo.png", "out.png")]
+        paint(*files, mix, *([stroke] if stroke != "auto" else []))
+        expected = stylizer(read_image(tmp_path / "photo.png"), mix, stroke=stroke)
+        assert (read_image(tmp_path / "out.png") - expected).abs().max() * 255 <= 1, (height, width, stroke, mix)
+
+
+def test_the_onnx_loop_names_an_unknown_style():
+    with pytest.raises(SystemExit, match="unknown styles: stary; known: photo, starry"):
+        load("onnx_loop").blend_of("stary=0.5,photo", ["photo", "starry"])
+
+
+def test_the_onnx_loop_imports_neither_torch_nor_multistyle():
+    tree = ast.parse((EXAMPLES / "onnx_loop.py").read_text(encoding="utf-8"))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert names == {"json", "sys", "numpy", "onnxruntime"}
+
+
+def test_the_loop_printed_in_the_documents_is_that_of_the_example():
+    (printed,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "onnx.md").read_text("utf-8"), re.M | re.S)
+    assert printed in (EXAMPLES / "onnx_loop.py").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def classes(tmp_path, monkeypatch) -> Path:
+    """A working folder with photos/: two classes of two small photos."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/1", "a/2", "b/3", "b/4"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(tmp_path / "photos" / f"{name}.png", smooth(64, 64))
+    return tmp_path
+
+
+def test_the_data_loader_trains_and_shows_a_batch(classes, monkeypatch, capsys):
+    example = load("data_loader")
+    monkeypatch.setattr(example, "SIZE", 48)
+    example.main("photos", "0")  # no workers
+    assert capsys.readouterr().out.startswith("step 0: loss ")
+    assert read_image(classes / "batch.png").shape[1] > 48
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_the_guide_to_augmentation_runs_as_printed(classes):
+    names: dict = {}
+    for printed in re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs" / "augmentation.md").read_text("utf-8"), re.M | re.S
+    ):
+        exec(printed.replace("RandomResizedCrop(224)", "RandomResizedCrop(48)"), names)
+    assert names["images"].shape == (4, 3, 48, 48) and names["images"].dtype == torch.uint8
+    assert names["image"].shape == (3, 240, 320) and names["target"]["boxes"] is names["boxes"]
