@@ -67,23 +67,24 @@ def paint_folder(
 
     plan: from `plan_folder`.
     options: how each picture is painted.
-    seed: if given, paint each picture in a random mix (see `draw_mix`) instead of the options' blend, and record the
-    mixes in blends.csv in the output folder; a recorded mix includes the strength.
+    seed: if given, paint each painting in a random mix (see `draw_mix`) instead of the options' blend, and record the
+    mixes in the output folder (see `BlendRecord`); a recorded mix includes the strength.
 
     Threads read and write while the network runs; each direction holds at most `AHEAD_BYTES` of pictures in memory, or
-    one picture. Temporary files of a killed run are removed first. Raises `BlendError` at once, and `MultistyleError`
-    if blends.csv is another kind of file; later, `MultistyleError` if the disk is full or the record cannot be written.
-    A picture that fails for any other reason is an `Outcome`.
+    one picture. Temporary files of a killed run are removed first, but not by the run of a part: on a shared folder
+    without locks they may belong to another part. Raises `BlendError` at once, and `MultistyleError` if blends.csv is
+    another kind of file; later, `MultistyleError` if the disk is full or the record cannot be written. A picture that
+    fails for any other reason is an `Outcome`.
     """
     blend = options.resolve(stylizer.one_pass)
     together = isinstance(blend, Tensor) and blend.ndim == 1
     if seed is None:
         return _run(stylizer, plan, options, together, lambda job: options)
-    record = BlendRecord(plan.target)
+    record = BlendRecord(plan.target, plan.part)
     regions = [part._replace(blend=stylizer.blend(part.blend, options.strength)) for part in options.regions]
 
     def draw(job: Job) -> PaintOptions:
-        mix = mix_text(stylizer.blend(draw_mix(stylizer.names, seed, job.name), options.strength), stylizer.names)
+        mix = mix_text(stylizer.blend(draw_mix(stylizer.names, seed, job.drawn_by), options.strength), stylizer.names)
         record.add(job.target, mix)
         return replace(options, blend=mix, regions=regions, strength=1.0)  # as it is recorded, rounded
 
@@ -99,7 +100,8 @@ def _run(
     record: BlendRecord | None = None,
 ) -> Generator[Outcome, None, None]:
     _make_folder(plan.target)
-    remove_stale(plan.target, nested=True)
+    if plan.part is None:
+        remove_stale(plan.target, nested=True)
     limit = 1 if not together else CPU_BATCH if stylizer.device.type == "cpu" else GPU_BATCH
     workers = min(8, os.cpu_count() or 1)
     ahead = 2 * workers  # so that the threads never wait for the network
@@ -128,14 +130,21 @@ def _run(
 def _read_ahead(
     pool: ThreadPoolExecutor, jobs: Iterable[Job], options: PaintOptions, ahead: int, room: int
 ) -> Iterator[_Reading]:
-    """Read up to `ahead` pictures at a time in threads, within `room` bytes, but at least one."""
+    """Read up to `ahead` pictures at a time in threads, within `room` bytes, but at least one.
+
+    A picture with several paintings is read once.
+    """
     readings: deque[_Reading] = deque()
+    last: _Reading | None = None
     for job in jobs:
-        needs = _needs(job.photo)
+        again = last is not None and last.job.photo == job.photo
+        needs = 0 if again else _needs(job.photo)
         while readings and (len(readings) > ahead or needs + sum(reading.needs for reading in readings) > room):
             wait([readings[0].picture])
             yield readings.popleft()
-        readings.append(_Reading(job, pool.submit(load_picture, job.photo, options), needs))
+        picture = last.picture if last and again else pool.submit(load_picture, job.photo, options)
+        last = _Reading(job, picture, needs)
+        readings.append(last)
     while readings:
         yield readings.popleft()
 

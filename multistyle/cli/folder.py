@@ -33,16 +33,24 @@ def folder(
         typer.Option(metavar="MIX", help="As in stylize; or random: a new mix for each picture, listed in blends.csv."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of --mix random. Default: 0.")] = None,
+    copies: Annotated[
+        int | None,
+        typer.Option(help="Paintings of each picture, with --mix random: a.jpg becomes a_1.jpg, a_2.jpg, ..."),
+    ] = None,
+    part: Annotated[
+        str | None, typer.Option(metavar="K/N", help="Paint part K of N only, for N machines or jobs at once.")
+    ] = None,
 ) -> None:
     """Paint a folder; a stopped run continues: multistyle folder photos paintings --mix random --seed 7"""
     from ..blend import mix_text
     from ..folder import paint_folder
-    from ..folder_plan import plan_folder
+    from ..folder_plan import parse_part, plan_folder
 
     with failing_with(USAGE):
-        if seed is not None and mix != RANDOM:
-            raise MultistyleError("--seed is for --mix random; add that, or leave --seed out")
-        plan = plan_folder(source, target)
+        for name, value in (("--seed", seed), ("--copies", copies)):
+            if value is not None and mix != RANDOM:
+                raise MultistyleError(f"{name} is for --mix random; add that, or leave {name} out")
+        plan = plan_folder(source, target, copies, None if part is None else parse_part(part))
     stylizer, options = prepare(model, look, [] if mix in (None, RANDOM) else [mix], strips)
     with failing_with(USAGE):
         mixed = mix_text(stylizer.blend(options.blend, options.strength), stylizer.names)
