@@ -47,7 +47,7 @@ class BlendRecord:
 
     def __init__(self, folder: Path, part: Part | None = None) -> None:
         self.folder, self.whole, self.part = folder, folder / "blends.csv", part
-        self.path = folder / f"blends.part-{part.number}-of-{part.count}.csv" if part else self.whole
+        self.path = folder / f"blends.part-{part.number}-of-{part.total}.csv" if part else self.whole
         for path in {self.path, self.whole}:
             if path.exists():
                 check_place(path)

@@ -33,15 +33,15 @@ class Job(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One of `count` parts of a folder, numbered from 1. The name of a picture decides which part has it."""
+    """One of `total` parts of a folder, numbered from 1. The name of a picture decides which part has it."""
 
     number: int
-    count: int
+    total: int
 
     def has(self, name: str) -> bool:
         """Whether the picture `name` belongs to this part; the same on every machine, whatever else is there."""
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
-        return int.from_bytes(digest[:8], "big") % self.count == self.number - 1
+        return int.from_bytes(digest[:8], "big") % self.total == self.number - 1
 
 
 class FolderPlan(NamedTuple):
