@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -13,11 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from .errors import ImageError
-from .files import atomic_write, check_input, check_place
+from .files import atomic_write, check_place
 from .formats.containers import open_container
 from .formats.decode import decode, decode_pil, frame_count, upright_size
 from .formats.encode import FORMATS, encode
 from .formats.metadata import Metadata, read_metadata
+from .formats.reading import one_line, opened
 from .formats.transparency import mask_of
 from .pixels import as_dtype
 from .resize import check_size, fitted_size, interpolate, interpolate_straight
@@ -62,7 +61,7 @@ def read_picture(source: str | Path | BinaryIO, dtype: torch.dtype = torch.float
     and for a picture that is too large for the free memory.
     """
     check_size(size)
-    with _reading(source) as file:
+    with opened(source) as file:
         image, alpha, metadata, full = decode(file, dtype, size)
         picture = Picture(image, alpha, metadata)
         if size is not None:
@@ -77,9 +76,9 @@ def from_pil(picture: Image.Image) -> Picture:
     try:
         return Picture(*decode_pil(picture)[:3])
     except ImageError as error:
-        raise ImageError(f"the PIL image {_one_line(error)}") from error
+        raise ImageError(f"the PIL image {one_line(error)}") from error
     except Exception as error:  # a picture that is not decoded yet may be damaged in any way
-        raise ImageError(f"the PIL image cannot be converted ({_one_line(error)})") from error
+        raise ImageError(f"the PIL image cannot be converted ({one_line(error)})") from error
 
 
 def read_mask(source: str | Path | BinaryIO) -> Tensor:
@@ -97,56 +96,27 @@ def read_mask(source: str | Path | BinaryIO) -> Tensor:
     return mask_of(image, alpha)
 
 
-def picture_size(path: str | Path) -> tuple[int, int]:
-    """Height and width in px, upright, of the picture at `path`, without decoding it. Raises `ImageError`."""
-    with _reading(path) as file:
+def picture_size(source: str | Path | BinaryIO) -> tuple[int, int]:
+    """Height and width in px, upright, of the picture in `source`, without decoding it. Raises `ImageError`."""
+    with opened(source) as file:
         container = open_container(file)
         return upright_size(container, read_metadata(container)[1])
 
 
+def own_suffix(source: str | Path | BinaryIO) -> str:
+    """The suffix with which a picture is written in its own format; .jpg for HEIF, .png for others that only read.
+
+    Raises `ImageError`.
+    """
+    with opened(source) as file:
+        kind = open_container(file).kind
+    return next((suffix for suffix, format in FORMATS.items() if format == kind), ".jpg" if kind == "HEIF" else ".png")
+
+
 def frames(path: str | Path) -> int:
     """How many frames the animation at `path` has (GIF, WebP, PNG, AVIF); 1 for a still. Raises `ImageError`."""
-    with _reading(path) as file:
+    with opened(path) as file:
         return frame_count(open_container(file))
-
-
-@contextmanager
-def _reading(source: str | Path | BinaryIO) -> Iterator[BinaryIO]:
-    """`source` as a seekable file; any error while reading becomes an `ImageError` with its name."""
-    if isinstance(source, (str, Path)):
-        check_input(source, ImageError)
-        name = str(source)
-    else:
-        name = str(getattr(source, "name", "the picture"))
-    with _failures_named(name), ExitStack() as opened:
-        file: BinaryIO
-        if isinstance(source, (str, Path)):
-            file = opened.enter_context(Path(source).open("rb"))
-        else:
-            file = source if source.seekable() else io.BytesIO(source.read())
-        if not file.seek(0, io.SEEK_END):
-            raise ImageError("is empty")
-        yield file
-
-
-@contextmanager
-def _failures_named(name: str) -> Iterator[None]:
-    try:
-        yield
-    except ImageError as error:
-        raise ImageError(f"{name} {_one_line(error)}") from error
-    except Image.DecompressionBombError as error:  # from WebP and tiles of TIFF; other formats have no such limit
-        raise ImageError(f"{name} has more pixels than Pillow opens in this format ({_one_line(error)})") from error
-    except Exception as error:  # decoders raise almost anything for broken bytes
-        if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocat" in str(error)):
-            raise ImageError(f"{name} does not fit in the memory that is free; --size reads it smaller") from error
-        if isinstance(error, OSError) and error.errno is not None:
-            raise ImageError(f"cannot read {name}: {error.strerror or error}") from error
-        raise ImageError(f"{name} is damaged and cannot be read ({_one_line(error)})") from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def lay_on_white(image: Tensor, alpha: Tensor) -> Tensor:
@@ -247,14 +217,24 @@ def write_picture(path: str | Path, picture: Picture, keep_metadata: bool = True
     """
     path = Path(path)
     check_output(path)
+    encoded = encode_picture(path.suffix, picture, keep_metadata, str(path))
+    with atomic_write(path, ImageError) as temporary:
+        temporary.write_bytes(encoded)  # Pillow itself can miss that the disk is full
+
+
+def encode_picture(suffix: str, picture: Picture, keep_metadata: bool = True, name: str = "the picture") -> memoryview:
+    """The bytes that `write_picture` writes into a file with this suffix.
+
+    name: what errors call the picture. Raises `ImageError`.
+    """
+    if suffix.lower() not in WRITABLE:
+        raise ImageError(f"no picture is written as {suffix}; use one of {', '.join(sorted(WRITABLE))}")
     check_picture(picture)
     image, alpha = _bytes_of(picture.image), None if picture.alpha is None else _bytes_of(picture.alpha)
     try:
-        encoded = encode(path.suffix.lower(), image, alpha, picture.metadata if keep_metadata else None)
+        return encode(suffix.lower(), image, alpha, picture.metadata if keep_metadata else None).getbuffer()
     except (OSError, ValueError) as error:
-        raise ImageError(f"cannot write {path}: {error}") from error
-    with atomic_write(path, ImageError) as temporary:
-        temporary.write_bytes(encoded.getbuffer())  # Pillow itself can miss that the disk is full
+        raise ImageError(f"cannot write {name}: {error}") from error
 
 
 def _bytes_of(part: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from PIL import GifImagePlugin, Image
@@ -97,20 +97,34 @@ def write_sequence(output: str | Path, frames: Iterable[Tensor], alpha: Tensor |
     for .mp4 if PyAV is not installed.
     """
     check_sequence(output)
-    path, suffix = Path(output), _suffix(output)
-    frames = _checked(frames, alpha)
-    if not suffix:
+    path = Path(output)
+    if not _suffix(output):
         path.mkdir(exist_ok=True)
         remove_stale(path)
-        for number, frame in enumerate(frames, start=1):
+        for number, frame in enumerate(_checked(frames, alpha), start=1):
             write_image(path / f"{number:04d}.png", frame, alpha)
         return
     remove_stale(os.path.dirname(os.path.realpath(path)))
     with atomic_write(path) as temporary:
-        if suffix == ".gif":
-            _write_gif(temporary, frames, alpha)
-        else:
-            _write_mp4(temporary, path, frames, alpha)
+        encode_sequence(temporary, path, frames, alpha)
+
+
+def encode_sequence(
+    place: Path | BinaryIO, target: Path, frames: Iterable[Tensor], alpha: Tensor | None = None
+) -> None:
+    """Write a GIF or an MP4 as `write_sequence` does, under a temporary name or into memory.
+
+    place: a path, or a binary file that can seek.
+    target: its final name, .gif or .mp4, also for errors.
+    """
+    frames = _checked(frames, alpha)
+    if target.suffix.lower() != ".gif":
+        _write_mp4(place, target, frames, alpha)
+    elif isinstance(place, Path):
+        with place.open("wb") as file:
+            _write_gif(file, frames, alpha)
+    else:
+        _write_gif(place, frames, alpha)
 
 
 def _suffix(output: str | Path) -> str:
@@ -149,26 +163,25 @@ def _check_alpha(alpha: Tensor, height: int, width: int) -> None:
         raise MultistyleError(f"{expected}; got other values")
 
 
-def _write_gif(path: Path, frames: Iterable[Tensor], alpha: Tensor | None) -> None:
+def _write_gif(file: BinaryIO, frames: Iterable[Tensor], alpha: Tensor | None) -> None:
     """Write frame by frame: Pillow's own `save` would hold all of them in memory."""
     timing: dict[str, Any] = {"duration": 1000 // FRAMES_PER_SECOND, "include_color_table": True}
     clear = None if alpha is None else Image.fromarray((alpha[0] < 0.5).byte().mul(255).cpu().numpy())
     colours = 256 if clear is None else TRANSPARENT
-    with path.open("wb") as file:
-        for number, frame in enumerate(frames):
-            pixels = as_bytes(frame.detach()).permute(1, 2, 0).contiguous().cpu().numpy()
-            picture = Image.fromarray(pixels).quantize(colours)
-            if clear is not None:
-                picture.paste(TRANSPARENT, mask=clear)
-                timing["transparency"] = TRANSPARENT
-            if number == 0:
-                file.writelines(GifImagePlugin.getheader(picture, info={"loop": 0, "version": b"89a"})[0])
-            file.writelines(GifImagePlugin.getdata(picture, **timing))
-        file.write(b";")
+    for number, frame in enumerate(frames):
+        pixels = as_bytes(frame.detach()).permute(1, 2, 0).contiguous().cpu().numpy()
+        picture = Image.fromarray(pixels).quantize(colours)
+        if clear is not None:
+            picture.paste(TRANSPARENT, mask=clear)
+            timing["transparency"] = TRANSPARENT
+        if number == 0:
+            file.writelines(GifImagePlugin.getheader(picture, info={"loop": 0, "version": b"89a"})[0])
+        file.writelines(GifImagePlugin.getdata(picture, **timing))
+    file.write(b";")
 
 
-def _write_mp4(path: Path, target: Path, frames: Iterable[Tensor], alpha: Tensor | None) -> None:
-    writer = VideoWriter(path, target, Fraction(FRAMES_PER_SECOND), Fraction(1, FRAMES_PER_SECOND))
+def _write_mp4(place: Path | BinaryIO, target: Path, frames: Iterable[Tensor], alpha: Tensor | None) -> None:
+    writer = VideoWriter(place, target, Fraction(FRAMES_PER_SECOND), Fraction(1, FRAMES_PER_SECOND))
     try:
         for number, frame in enumerate(frames):
             writer.write(frame if alpha is None else lay_on_white(frame, alpha.to(frame.device)), number)

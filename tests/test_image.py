@@ -14,8 +14,10 @@ from multistyle.image import (
     Picture,
     check_image,
     check_output,
+    encode_picture,
     frames,
     from_pil,
+    own_suffix,
     picture_size,
     read_image,
     read_mask,
@@ -413,3 +415,14 @@ def test_tensors_that_hold_no_plain_numbers_are_refused():
     for odd in (image.to_sparse(), image.to("meta"), image.to(torch.float8_e4m3fn)):
         with pytest.raises(ImageError, match="an image tensor is float"):
             check_image(odd)
+
+
+@pytest.mark.parametrize("suffix, own", [(".png", ".png"), (".JPEG", ".jpg"), (".webp", ".webp"), (".bmp", ".bmp")])
+def test_a_picture_in_memory_is_that_of_the_file(tmp_path, suffix, own):
+    picture = Picture(torch.rand(3, 9, 14), torch.rand(1, 9, 14) if suffix in (".png", ".webp") else None)
+    write_picture(tmp_path / f"picture{suffix}", picture)
+    encoded = encode_picture(suffix, picture)
+    assert encoded == (tmp_path / f"picture{suffix}").read_bytes()
+    assert own_suffix(io.BytesIO(encoded)) == own and picture_size(io.BytesIO(encoded)) == (9, 14)
+    with pytest.raises(ImageError, match="no picture is written as .gif"):
+        encode_picture(".gif", picture)

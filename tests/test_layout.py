@@ -28,6 +28,7 @@ ONLY_IN = {
         "multistyle/image.py",
         "multistyle/formats/metadata.py",
         "multistyle/formats/profiles.py",
+        "multistyle/formats/reading.py",
         "multistyle/sequence.py",
         "multistyle/sheet.py",
         "multistyle/formats/transparency.py",

@@ -1,3 +1,4 @@
+import io
 import sys
 from fractions import Fraction
 
@@ -12,8 +13,9 @@ from multistyle.cli.sequence import sequence
 from multistyle.cli.sheet import sheet
 from multistyle.errors import BlendError, ImageError, MultistyleError
 from multistyle.image import Picture, read_image, write_image
-from multistyle.sequence import blend_path, check_room, check_sequence, paint_sequence, write_sequence
+from multistyle.sequence import blend_path, check_room, check_sequence, encode_sequence, paint_sequence, write_sequence
 from multistyle.sheet import arrange_sheet, corner_sheet, paint_sheet, style_sheet
+from multistyle.video.reader import VideoReader
 
 
 @pytest.fixture
@@ -76,6 +78,21 @@ def test_an_mp4_has_every_frame_in_order(tmp_path):
     assert [frame.shape for frame in frames] == [(18, 24, 3)] * 6
     assert all(abs(float(frame.mean()) - level) < 3 for frame, level in zip(frames, (0, 51, 102, 153, 204, 255)))
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("name", ["in.gif", "in.mp4"])
+def test_a_sequence_is_written_into_memory_as_into_a_file(tmp_path, name):
+    if name.endswith(".mp4"):
+        pytest.importorskip("av")
+    frames, memory = [torch.rand(3, 18, 22) for _ in range(3)], io.BytesIO()
+    write_sequence(tmp_path / name, frames)
+    encode_sequence(memory, tmp_path / name, frames)
+    (tmp_path / f"again{name}").write_bytes(memory.getvalue())
+    if name.endswith(".gif"):
+        assert memory.getvalue() == (tmp_path / name).read_bytes()
+    else:
+        one, other = (list(VideoReader(tmp_path / file)) for file in (name, f"again{name}"))
+        assert [a.pixels.tolist() for a in one] == [b.pixels.tolist() for b in other] and len(one) == 3
 
 
 def test_an_mp4_keeps_colours(tmp_path):

@@ -87,7 +87,7 @@ def paint_video(
                 raise MultistyleError(f"{source} is damaged; not one frame can be read")
             writer.finish(reader.take_sound())
         except KeyboardInterrupt as interrupt:
-            fragment = _keep_fragment(writer, target) if frames else None
+            fragment = _keep_fragment(writer, temporary, target) if frames else None
             raise VideoInterrupted(frames, fragment) from interrupt
         finally:
             writer.discard()
@@ -159,11 +159,11 @@ def check_video_paths(source: str | Path, target: str | Path, inputs: Iterable[s
     check_place(target, inputs=[source, *inputs])
 
 
-def _keep_fragment(writer: VideoWriter, target: Path) -> Path:
+def _keep_fragment(writer: VideoWriter, temporary: Path, target: Path) -> Path:
     """Finish the file of `writer` under a name that marks it as partial; returns that name."""
     writer.finish()
     stem = os.fsdecode(os.fsencode(target.stem)[:200])  # file names have a limited length
     names = (f"{stem}.partial{number}{target.suffix}" for number in ["", *range(2, 10**6)])
     fragment = next(path for path in map(target.with_name, names) if not os.path.lexists(path))
-    writer.path.replace(fragment)
+    temporary.replace(fragment)
     return fragment

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -36,7 +36,7 @@ BRANDS = {"MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS"}
 class VideoWriter:
     """A video file being written: H.264 in MP4, MOV and MKV, VP9 in WebM.
 
-    path: the file to write, usually a temporary one.
+    path: the file to write, usually a temporary one; or a binary file that can seek, without sound.
     target: its final name, for errors; its suffix chooses the format.
     rate: frames per second, for players that ask.
     time_base: the unit of all times, in s.
@@ -47,7 +47,7 @@ class VideoWriter:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | BinaryIO,
         target: Path,
         rate: Fraction,
         time_base: Fraction,
@@ -113,8 +113,10 @@ class VideoWriter:
                 self.notes.append(f"sound track {number} was encoded as {track.stream.codec_context.name}: {names}")
 
     def _start(self, height: int, width: int, aspect: Fraction | None, encode: bool) -> None:
-        options = {"movflags": "+faststart"} if self.format in ("mp4", "mov") else {}
-        container: OutputContainer = load_av().open(f"file:{self.path}", "w", format=self.format, options=options)
+        named = isinstance(self.path, Path)  # to move the index to the front, FFmpeg opens the file again by its name
+        options = {"movflags": "+faststart"} if named and self.format in ("mp4", "mov") else {}
+        file = f"file:{self.path}" if named else self.path
+        container: OutputContainer = load_av().open(file, "w", format=self.format, options=options)
         self.container = container
         container.metadata.update(self.tags)
         codec, settings = VP9 if self.format == "webm" else H264
