@@ -9,6 +9,7 @@ relative to one pass. A photo that is smaller than a size is left out at that si
 from __future__ import annotations
 
 import time
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Annotated
@@ -37,6 +38,7 @@ def main(
     features: Annotated[list[Path] | None, typer.Option(help="VGG weights (safetensors); repeatable.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Weight file; default: the shipped one.")] = None,
     names: Annotated[str | None, typer.Option("--painters", help="Which painters; default: all.")] = None,
+    each: Annotated[int | None, typer.Option(min=1, help="Painters for each photo, in turn; default: all.")] = None,
     sizes: Annotated[str, typer.Option(help="Longer sides in pixels.")] = "512,1280,3000",
     strokes: Annotated[str, typer.Option(help="Which strokes; off comes first.")] = "off,auto,0.5,2",
     output: Annotated[Path | None, typer.Option("--json", help="File to write the results to.")] = None,
@@ -56,14 +58,16 @@ def main(
         large = [resize_image(photo, size) for photo in loaded if max(photo.shape[1:]) >= size]
         if not large:
             raise MultistyleError(f"no photo has {size} pixels; leave that size out of --sizes, or give a larger photo")
-        pairs = [(photo, name) for photo in large for name in wanted]
+        turns = cycle(wanted)
+        pairs = [(photo, name) for photo in large for name in islice(turns, each or len(wanted))]
         rows = [
             {stroke: measure(stylizer, objective, photo, name, stroke) for stroke in strokes.split(",")}
             for photo, name in progress(pairs, f"{size} px")
         ]
         results[f"{size} px"] = {"photos": len(large)} | {stroke: summary(rows, stroke) for stroke in rows[0]}
     print_table(results)
-    facts = {"commit": commit(), "torch": torch.__version__, "painters": wanted, "photos": [p.name for p in photos]}
+    facts = {"commit": commit(), "torch": torch.__version__, "painters": wanted, "for each photo": each or len(wanted)}
+    facts["photos"] = [photo.name for photo in photos]
     write_results(output, facts | {"results": results})
 
 

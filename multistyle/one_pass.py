@@ -20,15 +20,17 @@ from .weights import Model
 
 @dataclass
 class Carry:
-    """The statistics of all normalizations, passed on from one painting to the next.
+    """What is passed on from one painting to the next: the statistics of all normalizations.
 
     share: how much of the next painting's statistics comes from its own picture, in [0, 1]. The first painting always
     uses those of its picture.
     statistics: (1, 2, N), means and variances of the N normalized channels; None before the first painting.
+    settle: what is done with the painting of a level before the next finer one is painted; see `strokes`.
     """
 
     share: float = 1.0
     statistics: Tensor | None = None
+    settle: Callable[[Tensor], Tensor] | None = None
 
 
 Paint = Callable[[Tensor, Tensor], Tensor]

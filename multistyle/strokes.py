@@ -43,6 +43,15 @@ def stroke_number(stroke: Stroke) -> float:
     return number
 
 
+def split_stroke(text: str) -> tuple[str, Stroke | None]:
+    """Split a region's mix from its stroke, if it has one: "starry@2" -> "starry", "2". Raises `MultistyleError`."""
+    mix, sign, stroke = text.partition("@")
+    if not sign:
+        return text, None
+    stroke_number(stroke)
+    return mix, stroke
+
+
 def stroke_depth(stroke: float, height: int, width: int) -> float:
     """How often a picture of height x width px is halved for strokes `stroke` times as large as in a painting."""
     return max(0.0, math.log2(max(height, width) * stroke / BASE)) if stroke else 0.0
@@ -75,6 +84,8 @@ def paint_scales(
         (halve(depth) if isinstance(depth, Tensor) else depth) - 1,
         carries[1:] if carries else None,
     )
+    if carries and carries[1].settle:
+        below = carries[1].settle(below)
     start = double(below, height, width)
     own, share = level_shares(depth)
     source = level_source(start, photos, own)

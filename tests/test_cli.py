@@ -92,6 +92,18 @@ def test_regions_tiles_and_colours_reach_the_painting(run, photo, model, tmp_pat
     assert result.exit_code == 0 and "(in strips, statistics estimated)" in result.stdout
 
 
+def test_a_region_has_its_own_stroke(run, photo, tmp_path, monkeypatch):
+    monkeypatch.setattr("multistyle.strokes.BASE", 40)
+    write_image(tmp_path / "mask.png", torch.ones(3, 4, 4))
+    paintings = []
+    for stroke, region in ((2, ""), (1, "wave@2"), (1, "wave")):
+        given = ["--region", f"{tmp_path}/mask.png={region}"] if region else []
+        options = ("--mix", "wave", "--stroke", stroke, *given)
+        assert run("stylize", photo, "-o", tmp_path / "out.png", *options).exit_code == 0
+        paintings.append(read_image(tmp_path / "out.png"))
+    assert torch.equal(paintings[0], paintings[1]) and not torch.equal(paintings[1], paintings[2])
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -108,6 +120,8 @@ def test_regions_tiles_and_colours_reach_the_painting(run, photo, model, tmp_pat
         (["--strips", "3"], "at least 64 pixels"),
         (["--region", "mask.png"], "a region is MASK=MIX"),
         (["--region", "mask.png=stary"], "did you mean starry?"),
+        (["--region", "mask.png=wave@"], "a stroke is auto, off, or a number"),
+        (["--region", "mask.png=wave@broad"], "not 'broad'"),
         (["--region", "none.png=wave"], "cannot read none.png"),
         (["--device", "cuda:77"], "no device cuda:77"),
         (["--device", "abacus"], "unknown device"),

@@ -93,6 +93,20 @@ def test_a_pan_does_not_change_strokes_at_several_scales(stylizer, scene, stroke
     assert changes["steady"] < changes["each"] / factor
 
 
+def test_paintings_of_coarse_levels_are_averaged_where_the_scene_is(stylizer, scene, monkeypatch):
+    monkeypatch.setattr("multistyle.strokes.BASE", 80)
+    changes = {}
+    for settled in (True, False):
+        steady, painted = Steady(stylizer), []
+        if not settled:
+            monkeypatch.setattr(steady, "_settle", lambda level, denoiser, below: below)
+        for index in range(8):
+            painted.append(steady(scene[:, :, index : index + 128], time=index * STEP))
+        pairs = pairwise(painted)
+        changes[settled] = sum(float((a[:, :, 1:] - b[:, :, :-1]).abs().mean()) for a, b in pairs)
+    assert changes[True] < 0.9 * changes[False]
+
+
 def test_every_level_carries_statistics_over(stylizer, scene, monkeypatch):
     monkeypatch.setattr("multistyle.strokes.BASE", 80)
     steady = Steady(stylizer)

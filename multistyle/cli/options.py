@@ -60,7 +60,10 @@ class LookOptions:
     strength: Annotated[float, typer.Option(help="0: the photo unchanged; 1: the full effect.")] = 1.0
     region: Annotated[
         list[str] | None,
-        typer.Option(metavar="MASK=MIX", help="Paint in MIX where the picture MASK is white, or opaque; repeatable."),
+        typer.Option(
+            metavar="MASK=MIX[@STROKE]",
+            help="Paint in MIX where the picture MASK is white, or opaque; with strokes of another size; repeatable.",
+        ),
     ] = None
     size: Annotated[int | None, typer.Option(help="Longer side of the painting in pixels. Default: the photo's.")] = (
         None
@@ -128,12 +131,13 @@ def prepare(
     from ..device import choose_device, choose_precision
     from ..image import read_mask
     from ..painting import PaintOptions, Region
+    from ..strokes import split_stroke
     from ..stylizer import load_stylizer
 
     with failing_with(USAGE):
         choose_precision(model.precision, choose_device(model.device))
-        regions = [split_region(text) for text in look.region or []]
-        for mix in (*mixes, *(mix for _, mix in regions)):
+        regions = [(mask, *split_stroke(rest)) for mask, rest in map(split_region, look.region or [])]
+        for mix in (*mixes, *(mix for _, mix, _ in regions)):
             parse_mix(mix)
         options = PaintOptions(
             mixes[0] if mixes else None,
@@ -148,18 +152,18 @@ def prepare(
     with failing_with(FAILURE):
         stylizer = load_stylizer(model.weights, model.device, model.precision, model.compile, model.style_file or [])
     with failing_with(USAGE):
-        for mix in (*mixes, *(mix for _, mix in regions)):
+        for mix in (*mixes, *(mix for _, mix, _ in regions)):
             stylizer.blend(mix)
-        options = replace(options, regions=[Region(read_mask(mask), mix) for mask, mix in regions])
+        options = replace(options, regions=[Region(read_mask(mask), mix, stroke) for mask, mix, stroke in regions])
         options.resolve(stylizer.one_pass)
     return stylizer, options
 
 
 def split_region(text: str) -> tuple[Path, str]:
-    """MASK=MIX -> the mask's file, whose name may have "=" in it, and the mix. Raises `MultistyleError`."""
+    """MASK=MIX -> the mask's file, whose name may have "=" in it, and the rest. Raises `MultistyleError`."""
     signs = [place for place, letter in enumerate(text) if letter == "=" and text[:place] and text[place + 1 :]]
     if not signs:
-        raise MultistyleError(f"a region is MASK=MIX, like sky.png=starry, not {text!r}")
+        raise MultistyleError(f"a region is MASK=MIX or MASK=MIX@STROKE, like sky.png=starry@2, not {text!r}")
     sign = next((place for place in signs if os.path.exists(text[:place])), signs[0])
     return Path(text[:sign]), text[sign + 1 :]
 

@@ -48,11 +48,15 @@ def hold(measured: float, before: float) -> float:
     return before if abs(measured - before) < 0.6 / STEPS else round(measured * STEPS) / STEPS
 
 
-def translate(image: Tensor, moved: tuple[int, int]) -> Tensor:
-    """`image` (3, H, W) moved (down, right) by whole pixels, with its edges repeated where the scene is unknown."""
-    (height, width), (down, right) = image.shape[1:], moved
-    rows = (torch.arange(height, device=image.device) - down).clamp(0, height - 1)
-    columns = (torch.arange(width, device=image.device) - right).clamp(0, width - 1)
+def translate(image: Tensor, moved: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """`image` (3, h, w) moved (down, right) by whole pixels, (3, H, W), its edges repeated where it shows nothing.
+
+    size: (H, W) of the result, of which the upper left corner stays.
+    """
+    rows, columns = (
+        (torch.arange(side, device=image.device) - by).clamp(0, given - 1)
+        for side, by, given in zip(size, moved, image.shape[1:], strict=True)
+    )
     return image[:, rows][:, :, columns]
 
 

@@ -10,8 +10,11 @@ A network trained on photos flickers on video for three reasons, each with its o
 - The statistics of instance normalization belong to the whole frame: something bright at the edge changes the colours
   everywhere. They are carried over from frame to frame, with a time constant.
 
-All three restart at a cut. Two things remain: motion of parts of the frame (people, zoom, rotation) is painted without
-correction, and strokes follow the edges of the frame within the receptive field (56 px at the coarsest scale).
+A frame that is painted at several scales would flicker more: each level's statistics change, and large strokes reach
+farther in from the frame's edges. So the painting of each coarse level is averaged over time as well.
+
+All of this restarts at a cut. Two things remain: motion of parts of the frame (people, zoom, rotation) is painted
+without correction, and strokes follow the edges of the frame within the receptive field (56 px at the coarsest scale).
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from .motion import MATCH, PATCH, Camera, central, displacement, shift, tapered_
 
 TIME_CONSTANT = 0.5  # s, for the statistics
 NOISE = 6 / 255  # mean difference of a neighbourhood; up to this it is noise, from twice this on motion
+PAINTING_TIME = 0.15  # s, time constant of the average of coarse paintings
 SHARE = 0.25  # weight of the newest frame where nothing moves; reduces noise between frames to a fifth
 ROOM = 8  # padding is less than 1 / ROOM of the shorter side, so that it hardly changes the statistics
 CUT = 0.3  # relative to the contrasts of both frames; unrelated pictures are near 0.56
@@ -44,21 +48,24 @@ class Denoiser:
     """A recursive filter over time of each pixel, open where something moves.
 
     A difference from the average so far of less than `NOISE`, as a mean over 5 x 5 px and the three channels, counts as
-    noise. So no ghost is stronger than that.
+    noise. So no ghost is stronger than that. A frame may have another size than the one before.
     """
 
     def __init__(self) -> None:
         self.average: Tensor | None = None
 
-    def __call__(self, frame: Tensor, moved: tuple[int, int]) -> Tensor:
-        """Denoise `frame` (3, H, W) in [0, 1]; the scene moved by (down, right) whole pixels since the last one."""
+    def __call__(self, frame: Tensor, moved: tuple[int, int], share: float = SHARE) -> Tensor:
+        """Denoise `frame` (3, H, W) in [0, 1]; the scene moved by (down, right) whole pixels since the last one.
+
+        share: weight of the frame where nothing moves.
+        """
         if self.average is None:
             self.average = frame
             return frame
-        before = translate(self.average, moved)
+        before = translate(self.average, moved, (frame.shape[1], frame.shape[2]))
         difference = F.avg_pool2d((frame - before).abs().mean(0, keepdim=True), 5, 1, 2, count_include_pad=False)
         motion = (difference / NOISE - 1).clamp(0, 1)
-        self.average = torch.lerp(before, frame, SHARE + (1 - SHARE) * motion)
+        self.average = torch.lerp(before, frame, share + (1 - share) * motion)
         return self.average
 
 
@@ -71,7 +78,9 @@ class Steady:
     def __init__(self, stylizer: Stylizer) -> None:
         self.one_pass = stylizer.one_pass
         self.previous: Tensor | None = None
-        self.carries: list[Carry] = []
+        self.carries: list[Carry] = []  # one for each level, the finest first
+        self.place = self.moved = (0, 0)  # px: where the scene is on the padded frame, and how far it moved there
+        self.share = 1.0  # of the newest in an average of coarse paintings
         self.time = 0.0
 
     def __call__(
@@ -109,13 +118,15 @@ class Steady:
         device = self.one_pass.device
         frame, blend = frame.to(device, torch.float32), blend.to(device)[None]
         if self.previous is None or self.previous.shape != frame.shape or is_cut(self.previous, frame):
-            self.carries, self.denoiser, self.camera = [], Denoiser(), Camera()
+            self.carries, self.denoiser, self.camera, self.place = [], Denoiser(), Camera(), (0, 0)
         moved = self.camera.follow(luminance(frame).cpu())
         down, right = self.camera.fraction
         steady = self.denoiser(shift(frame, (-down, -right)).clamp(0, 1), moved)
-        self.carries += [Carry() for _ in range(halvings(depth) + 1 - len(self.carries))]
+        for level in range(len(self.carries), halvings(depth) + 1):
+            self.carries.append(Carry(settle=partial(self._settle, level, Denoiser()) if level else None))
         for carry in self.carries:
             carry.share = 1 - math.exp((self.time - time) / TIME_CONSTANT)
+        self.share = 1 - math.exp((self.time - time) / PAINTING_TIME)
         self.previous, self.time = frame, time
         painted = self._paint_on_grid(steady[None], blend, depth)
         photo = photo_share(blend)[0]  # of the frame as it is, noise and all
@@ -126,9 +137,16 @@ class Steady:
         grid = grid_side(depth, *image.shape[2:])
         # a scene that moved by c pixels keeps its place on the grid if -c pixels, modulo the grid, are padded before it
         top, left = (-cell % grid for cell in self.camera.cell)
+        place = (self.camera.cell[0] + top, self.camera.cell[1] + left)
+        self.moved, self.place = (place[0] - self.place[0], place[1] - self.place[1]), place
         pad = partial(F.pad, pad=(left, 0, top, 0), mode="replicate")
         field, depths = pad(blend) if blend.ndim == 4 else blend, pad(depth) if isinstance(depth, Tensor) else depth
         return paint_scales(self.one_pass, pad(image), field, depths, self.carries)[:, :, top:, left:]
+
+    def _settle(self, level: int, denoiser: Denoiser, below: Tensor) -> Tensor:
+        """Average the painting (1, 3, h, w) of a picture that was halved `level` times; see `Carry`."""
+        down, right = (round(by / 2**level) for by in self.moved)
+        return denoiser(below[0], (down, right), self.share)[None]
 
     def _check(self, frame: Tensor, time: float) -> None:
         """Raise `MultistyleError` for a frame or a time that `__call__` cannot take."""
