@@ -7,7 +7,7 @@ import errno
 import os
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import StringIO
 from pathlib import Path
@@ -74,7 +74,12 @@ class BlendRecord:
     def _read_all(self) -> dict[str, str]:
         rows: dict[str, str] = {}
         for path in (self.whole, *self._parts()):
-            rows |= _read(path)
+            try:
+                rows |= read_rows(path.read_bytes(), str(path))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise MultistyleError(f"cannot read {path}: {error.strerror}") from error
         return rows
 
     def _tidy(self) -> None:
@@ -82,19 +87,19 @@ class BlendRecord:
         parts = self._parts()
         rows = {name: mix for name, mix in self._read_all().items() if os.path.isfile(self.folder / name)}
         with atomic_write(self.whole) as temporary:
-            temporary.write_bytes(b"".join(map(_line, [HEADER, *sorted(rows.items())])))
+            temporary.write_bytes(format_rows(rows))
         for path in parts if self.part is None else ():
             with suppress(OSError):  # it is merged again by the next run
                 path.unlink()
 
-    def add(self, painting: Path, mix: str) -> None:
-        """Append the row of a painting in the folder, completely or not at all."""
-        line = _line((painting.relative_to(self.folder).as_posix(), mix))
+    def add(self, mixes: Mapping[Path, str]) -> None:
+        """Append the rows of paintings in the folder, completely or not at all."""
+        lines = b"".join(_line((path.relative_to(self.folder).as_posix(), mix)) for path, mix in mixes.items())
         try:
             with append_to(self.path) as file:
                 end = file.tell()
-                line = line if end else _line(HEADER) + line  # the file was removed meanwhile
-                if file.write(line) < len(line):  # the disk is full
+                lines = lines if end else _line(HEADER) + lines  # the file was removed meanwhile
+                if file.write(lines) < len(lines):  # the disk is full
                     file.truncate(end)
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
@@ -109,23 +114,27 @@ def _written(path: Path) -> int:
         return 0
 
 
-def _read(path: Path) -> dict[str, str]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig", FILE_NAMES)
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise MultistyleError(f"cannot read {path}: {error.strerror}") from error
-    if text and text.partition("\n")[0].strip() != ",".join(HEADER):
+def read_rows(content: bytes, name: str, header: Sequence[str] = HEADER) -> dict[str, str]:
+    """The rows of a record of two columns, without a last row that is torn. Raises `MultistyleError`.
+
+    name: of its file, for errors.
+    """
+    text = content.decode("utf-8-sig", FILE_NAMES)
+    if text and text.partition("\n")[0].strip() != ",".join(header):
         raise MultistyleError(
-            f"{path} is not a list of mixes, which begins with {','.join(HEADER)}; "
+            f"{name} is not a list of mixes, which begins with {','.join(header)}; "
             "move it away, or choose another output folder"
         )
-    complete = StringIO(text[: text.rfind("\n") + 1], newline="")  # the last row may be torn
+    complete = StringIO(text[: text.rfind("\n") + 1], newline="")
     try:
-        return {row[0]: row[1] for row in csv.reader(complete) if len(row) == 2 and row != HEADER}
+        return {row[0]: row[1] for row in csv.reader(complete) if len(row) == 2 and row != header}
     except csv.Error as error:
-        raise MultistyleError(f"{path} is damaged ({error}); move it away, or repair it") from error
+        raise MultistyleError(f"{name} is damaged ({error}); move it away, or repair it") from error
+
+
+def format_rows(rows: Mapping[str, str], header: Sequence[str] = HEADER) -> bytes:
+    """The content of a record with these rows, sorted by name."""
+    return b"".join(map(_line, [header, *sorted(rows.items())]))
 
 
 def _line(row: Sequence[str]) -> bytes:

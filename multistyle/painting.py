@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import torch
 from torch import Tensor
@@ -187,8 +187,11 @@ def _mask_bytes(mask: Tensor) -> Tensor:
     return as_bytes(mask if mask.dtype == torch.uint8 else mask.clamp(0, 1))
 
 
-def load_picture(source: str | Path, options: PaintOptions) -> Picture:
-    """The picture in the file `source` in the size asked for, as bytes if it is large. Raises `ImageError`."""
+def load_picture(source: str | Path | BinaryIO, options: PaintOptions) -> Picture:
+    """The picture in `source`, as in `read_picture`, in the size asked for; as bytes if it is large.
+
+    Raises `ImageError`.
+    """
     large = options.size is None and math.prod(picture_size(source)) > LARGE
     return read_picture(source, torch.uint8 if large else torch.float32, options.size)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from multistyle import folder as folder_module
+from multistyle import jobs as jobs_module
 from multistyle.errors import MultistyleError
 from multistyle.files import Presence, atomic_write
 from multistyle.folder import paint_folder
@@ -56,8 +56,8 @@ def test_copies_have_their_own_mixes_and_one_more_copy_is_painted_alone(stylizer
 
 def test_a_picture_is_read_once_for_all_its_copies(stylizer, source, tmp_path, monkeypatch):
     read = []
-    load = folder_module.load_picture
-    monkeypatch.setattr(folder_module, "load_picture", lambda photo, how: read.append(photo) or load(photo, how))
+    load = jobs_module.load_picture
+    monkeypatch.setattr(jobs_module, "load_picture", lambda photo, how: read.append(photo) or load(photo, how))
     assert len(paint(stylizer, source, tmp_path / "out", copies=3)) == 3 * len(read) == 3 * len(NAMES)
 
 

@@ -15,8 +15,8 @@ from .running import FAILURE, INTERRUPTED, USAGE, failing_with, progress_bar
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from ..folder import Outcome
     from ..folder_plan import FolderPlan
+    from ..jobs import Outcome
 
 RANDOM = "random"
 
