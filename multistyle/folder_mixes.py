@@ -122,7 +122,8 @@ def read_rows(content: bytes, name: str, header: Sequence[str] = HEADER) -> dict
     text = content.decode("utf-8-sig", FILE_NAMES)
     if text and text.partition("\n")[0].strip() != ",".join(header):
         raise MultistyleError(
-            f"{name} is not a list of mixes, which begins with {','.join(header)}; "
+            f"{name} is not a list of {'mixes' if header == HEADER else 'errors'}, which begins with "
+            f"{','.join(header)}; "
             "move it away, or choose another output folder"
         )
     complete = StringIO(text[: text.rfind("\n") + 1], newline="")

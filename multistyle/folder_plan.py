@@ -18,6 +18,10 @@ PICTURES = (
 KINDS = 6  # of skipped files; at most this many are listed
 
 
+class NoPicturesError(MultistyleError):
+    """A folder without pictures."""
+
+
 class Job(NamedTuple):
     """One painting of one picture."""
 
@@ -83,15 +87,18 @@ def plan_folder(
     source, target = _check_folders(source, target)
     found = _walk(source)
     if not found.photos:
-        others = f"; skipped: {describe_files(found.passed_over)}" if found.passed_over else ""
-        known = ", ".join(sorted(PICTURES))
-        raise MultistyleError(
-            "; ".join([f"there are no pictures in {source} (known: {known}){others}", *found.unreadable])
-        )
+        raise no_pictures(source, found.passed_over, found.unreadable)
     jobs = jobs_for([photo.relative_to(source) for photo in found.photos], source, target, copies, part)
     _check_targets(jobs, source)
     left = [job for job in jobs if not os.path.isfile(job.target)]
     return FolderPlan(target, left, len(jobs) - len(left), found.unreadable, found.passed_over, part)
+
+
+def no_pictures(source: object, passed_over: Mapping[str, int], unreadable: Sequence[str] = ()) -> NoPicturesError:
+    """The error for the folder `source`, given what else is in it; see `FolderPlan`."""
+    others = f"; skipped: {describe_files(passed_over)}" if passed_over else ""
+    known = ", ".join(sorted(PICTURES))
+    return NoPicturesError("; ".join([f"there are no pictures in {source} (known: {known}){others}", *unreadable]))
 
 
 def jobs_for(photos: Sequence[Path], source: Path, target: Path, copies: int | None, part: Part | None) -> list[Job]:
