@@ -23,7 +23,7 @@ from .parts.command import make_folder, progress, run
 SIZE, LARGE, CELL = 1024, 4096, 320  # px, longer side: of what is painted, of the large photo, of a cell on a sheet
 MIX = "starry=0.7,scream=0.3"
 PAINTERS = "starry scream wave composition kiss straw_hat metzinger naruto irises berlin waterfall goldfish"
-STROKES = ("off", "auto", 2, 4)
+STROKES = ("off", "auto", "2", "4")
 DIAL = "irises"  # whose strokes the dial shows
 
 

@@ -226,17 +226,20 @@ class StyleNetwork(nn.Module):
         Computed in float32, under autocast too. A layer's maps come from the field averaged over that layer's
         pixels. They are computed one layer at a time, since all of them together would be many times the picture.
         """
-        layers = len(self.channels)
+        ends = itertools.accumulate(self.channels)
+        columns = [slice(end - width, end) for end, width in zip(ends, self.channels)]
         if blend.ndim == 2:
-            parts = _mix(blend, self.table).split(self.channels * 2, dim=1)
-            return lambda layer: (parts[layer], parts[layers + layer])
+            scales, shifts = _mix(blend, self.table).chunk(2, dim=1)
+            return lambda layer: (scales[:, columns[layer]], shifts[:, columns[layer]])
         levels = {1: blend, 2: F.avg_pool2d(blend, 2), 4: F.avg_pool2d(blend, 4)}
         reductions = (1, 2, 4, *[4] * len(self.blocks), 2, 1, 1)
-        tables = self.table.split(self.channels * 2, dim=1)
-        return lambda layer: (
-            _mix(levels[reductions[layer]], tables[layer]),
-            _mix(levels[reductions[layer]], tables[layers + layer]),
-        )
+        tables = self.table.chunk(2, dim=1)
+
+        def maps(layer: int) -> tuple[Tensor, Tensor]:
+            scale, shift = (_mix(levels[reductions[layer]], table[:, columns[layer]]) for table in tables)
+            return scale, shift
+
+        return maps
 
 
 def _mix(blend: Tensor, table: Tensor) -> Tensor:

@@ -72,7 +72,8 @@ def test_the_onnx_loop_imports_neither_torch_nor_multistyle():
 
 
 def test_the_loop_printed_in_the_documents_is_that_of_the_example():
-    (printed,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "onnx.md").read_text("utf-8"), re.M | re.S)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (printed,) = re.findall(r"^```python\n(def paint_scales.*?)^```", readme, re.M | re.S)
     assert printed in (EXAMPLES / "onnx_loop.py").read_text(encoding="utf-8")
 
 

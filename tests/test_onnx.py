@@ -3,14 +3,11 @@
 import importlib.util
 import json
 import math
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-import torch.nn.functional as F
-from comparing import relative_distance
 from typer.testing import CliRunner
 
 from multistyle.cli import app
@@ -49,22 +46,12 @@ def test_a_file_paints_any_size_batch_and_blend_and_names_its_styles(model, weig
 
 
 @needs_onnx
-def test_the_readmes_loop_paints_at_several_scales(model, tmp_path, monkeypatch):
-    import onnxruntime
+def test_no_operator_has_more_than_eight_outputs(model, tmp_path):
+    """WebGPU gives a shader ten buffers; one operator that splits the table for all layers would need 32 and more."""
+    import onnx
 
-    monkeypatch.setattr("multistyle.strokes.BROADEST", 20.0)
     export_onnx(model, tmp_path / "model.onnx")
-    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    names: dict = {}
-    exec(re.search(r"```python\n(import numpy as np\n.*?)```", readme, re.DOTALL)[1], names)
-    stylizer, blend = Stylizer(model, "cpu"), torch.tensor([[0.0, 0.5, 0.2, 0.3]])
-    for size, stroke, levels in (((50, 61), 1, 0), ((91, 53), 12, 1), ((91, 90), 20, 2), ((301, 20), 6, 2)):
-        photo = F.interpolate(torch.rand(1, 3, 9, 9), size, mode="bicubic").clamp(0, 1)
-        painted = names["paint"](session, photo.numpy(), blend.numpy(), stroke)
-        expected = stylizer(photo, blend, stroke=stroke)
-        assert (torch.from_numpy(painted) - expected).abs().max() <= 1 / 255
-        assert (relative_distance(stylizer(photo, blend), expected) > 0.01) == (levels > 0)
+    assert max(len(node.output) for node in onnx.load(tmp_path / "model.onnx").graph.node) <= 8
 
 
 @needs_onnx
