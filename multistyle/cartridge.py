@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from .errors import WeightsError, suggestion
+from .hub import local_file
 from .network import PHOTO, StyleNetwork
 from .tensor_file import Header, Kind, Shapes, entry, read_tensors, write_tensors
 from .weights import PHOTO_STYLE, Model, Style, read_style
@@ -140,8 +141,8 @@ def save_cartridge(file: str | Path, cartridge: Cartridge) -> None:
 
 
 def load_cartridge(file: str | Path) -> Cartridge:
-    """The cartridge in `file`. Raises `WeightsError`, in one line, as `load_weights` does."""
-    (style, fingerprint, training), tensors = read_tensors(Path(file), STYLE_FILE, _check_contents)
+    """The cartridge in `file` (a path, or hf://USER/REPOSITORY). Raises `WeightsError` as `load_weights` does."""
+    (style, fingerprint, training), tensors = read_tensors(local_file(file), STYLE_FILE, _check_contents)
     return Cartridge(style, tensors["row"], fingerprint, training)
 
 

@@ -128,9 +128,9 @@ def load_stylizer(
 ) -> Stylizer:
     """A `Stylizer` for a weight file.
 
-    weights: the file; None: the shipped one.
+    weights: the file, or hf://USER/REPOSITORY on the Hugging Face Hub; None: the shipped one.
     device, precision, compile: see `OnePass`.
-    style_files: cartridges, whose styles are appended. The first of them becomes the default style.
+    style_files: cartridges, or their addresses on the hub. Their styles are appended; the first becomes the default.
 
     Raises `WeightsError` and `DeviceError`.
     """

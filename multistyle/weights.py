@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from .errors import WeightsError
+from .hub import local_file
 from .network import PHOTO, NetworkConfig, StyleNetwork
 from .tensor_file import Header, Kind, Shapes, entry, read_tensors, write_tensors
 
@@ -121,13 +122,13 @@ def save_weights(file: str | Path, model: Model) -> None:
 
 
 def load_weights(file: str | Path | None = None) -> Model:
-    """The model in `file` (None: the shipped one), float32 on the CPU, in eval mode.
+    """The model in `file` (a path, or hf://USER/REPOSITORY; None: the shipped one), float32 on the CPU, in eval mode.
 
     Nothing is built before the header has been checked against the tensors. Raises `WeightsError`, in one line that
     says what is wrong: the file is missing, is not a regular file or not a safetensors file, is truncated, of another
     kind or a newer format, contains NaN, or does not fit its own header.
     """
-    file = Path(file) if file is not None else default_weights()
+    file = local_file(file) if file is not None else default_weights()
     (config, catalogue, training), tensors = read_tensors(file, WEIGHT_FILE, _check_contents)
     network = StyleNetwork(config, len(catalogue))
     network.load_state_dict(tensors)

@@ -32,10 +32,15 @@ Mix = Annotated[
 class CatalogueOptions:
     """Which styles there are."""
 
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weight file. Default: the shipped one.")] = None
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Weight file, or hf://USER/MODEL. Default: the shipped one.")
+    ] = None
     style_file: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Add the style in this file; repeatable. The first becomes the default."),
+        typer.Option(
+            metavar="FILE",
+            help="Add the style in this file, or hf://USER/STYLE; repeatable. The first becomes the default.",
+        ),
     ] = None
 
 
