@@ -32,6 +32,17 @@ TINY = NetworkConfig(widths=(4, 6, 8), blocks=1, stem=3, head=3, upsampling="bil
 VGG = (4, 6, 8, 8, 8)  # channels of the random loss network, block by block
 
 
+@pytest.fixture(scope="session")
+def needs() -> Callable[[object, str], None]:
+    """Skip the test unless a condition holds, with the reason; with MULTISTYLE_REQUIRE_ALL set, fail instead."""
+
+    def check(condition: object, reason: str) -> None:
+        if not condition:
+            (pytest.fail if os.environ.get("MULTISTYLE_REQUIRE_ALL") else pytest.skip)(reason)
+
+    return check
+
+
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)

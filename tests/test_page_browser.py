@@ -1,0 +1,303 @@
+"""The page in a real browser, served by the real server.
+
+Needs Playwright, Chromium, and axe-core in the folder that MULTISTYLE_NPM names. `.ci/run` installs them.
+"""
+
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import threading
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from multistyle.image import Picture, encode_picture, read_picture
+from multistyle.painting import PaintOptions
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NPM = Path(os.environ.get("MULTISTYLE_NPM", "node_modules"))
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
+QUIET += ("--disable-component-update", "--disable-sync")
+PAINTED = """() => !document.querySelector('#after').hidden && document.querySelector('#viewer').ariaBusy === 'false'
+    && /^\\d+ . \\d+$/.test(document.querySelector('#status').textContent)"""
+PIXELS = """async (id) => {
+    const image = document.querySelector(id);
+    const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight), context = canvas.getContext('2d');
+    context.drawImage(image, 0, 0);
+    return [canvas.width, canvas.height, [...context.getImageData(0, 0, canvas.width, canvas.height).data]];
+}"""
+
+FILE = "async (id) => [...new Uint8Array(await (await fetch(document.querySelector(id).src)).arrayBuffer())]"
+
+
+@pytest.fixture(scope="module")
+def browser(needs):
+    needs(find_spec("playwright"), "playwright is not installed")
+    needs(CHROMIUM, "there is no Chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server(stylizer, needs):
+    """The address of a server that paints with a tiny network."""
+    needs(find_spec("uvicorn") and find_spec("starlette"), "the extra page is not installed")
+    import uvicorn
+
+    from multistyle.page.app import build_app
+    from multistyle.page.serve import listen
+
+    with listen("127.0.0.1", 0) as listening:
+        running = uvicorn.Server(uvicorn.Config(build_app(stylizer), log_level="error", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        running.should_exit = True
+        thread.join(20)
+
+
+@pytest.fixture
+def opened(browser, server):
+    """Open the page; every request must be for the server, and no error may appear in the console."""
+    contexts, foreign, errors = [], [], []
+
+    def open_page(address: str = "", width: int = 1280, height: int = 800, scheme: str = "light"):
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: request.url.startswith((server, "blob:")) or foreign.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(server + address)
+        settled(page)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not foreign and not errors
+
+
+def settled(page) -> None:
+    """Wait until the painting is there at full size, and stays."""
+    page.wait_for_function(PAINTED, timeout=30_000)
+    page.wait_for_timeout(200)
+    page.wait_for_function(PAINTED, timeout=30_000)
+
+
+def shown(page, image: str = "#after") -> torch.Tensor:
+    width, height, data = page.evaluate(PIXELS, image)
+    return torch.tensor(data, dtype=torch.uint8).reshape(height, width, 4).permute(2, 0, 1)[:3]
+
+
+def painted(stylizer, file: bytes, mix: str, **options) -> torch.Tensor:
+    picture = stylizer.paint_picture(read_picture(io.BytesIO(file)), PaintOptions(mix, **options)).picture
+    return read_picture(io.BytesIO(encode_picture(".png", picture)), torch.uint8).image
+
+
+@pytest.fixture
+def photo() -> bytes:
+    rough = torch.rand(1, 3, 5, 8)
+    image = torch.nn.functional.interpolate(rough, (60, 90), mode="bicubic").clamp(0, 1)[0]
+    return bytes(encode_picture(".png", Picture(image)))
+
+
+def choose(page, file: bytes, name: str = "my photo.png", kind: str = "image/png") -> None:
+    page.set_input_files("#file", {"name": name, "mimeType": kind, "buffer": file})
+    settled(page)
+
+
+def mix_of(page) -> dict[str, float]:
+    text = re.search(r"mix=([^&]*)", page.url)[1]
+    return {name: float(share) for name, share in (part.split("=") for part in text.split(","))}
+
+
+def test_the_sample_is_painted_at_once_reduced_and_then_whole(opened, stylizer, sample):
+    page, answers = opened(), []
+    page.on("response", lambda answer: answers.append(answer) if "/paint?" in answer.url and answer.ok else None)
+    page.locator("#strength").fill("60")
+    settled(page)
+    assert page.locator("#status").text_content() == "451 \N{MULTIPLICATION SIGN} 300"
+    first = answers[0]
+    assert first.headers["content-type"] == "image/png" and json.loads(first.headers["x-painting"])["width"] <= 451
+    whole = stylizer.paint_picture(read_picture(sample), PaintOptions("starry", 0.6)).picture
+    assert bytes(page.evaluate(FILE, "#after")) == encode_picture(".jpg", whole)
+
+
+def test_a_chosen_photo_is_shown_as_the_library_paints_it(opened, stylizer, photo):
+    page = opened()
+    choose(page, photo)
+    assert torch.equal(shown(page, "#before"), read_picture(io.BytesIO(photo), torch.uint8).image)
+    page.click(".style[data-name=scream]")
+    page.locator("#share-scream").fill("25")
+    settled(page)
+    assert mix_of(page) == {"starry": 0.75, "scream": 0.25}
+    assert torch.equal(shown(page), painted(stylizer, photo, "starry=0.75,scream=0.25"))
+    page.check("#keep-colors")
+    page.select_option("#stroke", "off")
+    settled(page)
+    expected = painted(stylizer, photo, "starry=0.75,scream=0.25", keep_colors=True)
+    assert torch.equal(shown(page), expected)
+
+
+def test_a_link_holds_the_state_and_the_command_paints_the_same(opened, photo, run, weight_file, tmp_path, monkeypatch):
+    page = opened("?mix=wave=0.7,scream=0.3&strength=0.8&keep_colors=true&stroke=2")
+    choose(page, photo)
+    assert page.locator("#strength").input_value() == "80" and page.locator("#keep-colors").is_checked()
+    assert page.locator("#share-wave").input_value() == "70"
+    page.click("#copy-command")
+    command = shlex.split(page.evaluate("navigator.clipboard.readText()"))
+    assert command[:4] == ["multistyle", "stylize", "my photo.png", "-o"]
+    monkeypatch.chdir(tmp_path)
+    Path("my photo.png").write_bytes(photo)
+    assert run(*command[1:], "--weights", weight_file).exit_code == 0
+    result = read_picture(command[4], torch.uint8).image
+    assert torch.equal(shown(page), result)
+    page.click("#copy-link")
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+
+
+def test_the_pad_mixes_by_mouse_and_keys(opened):
+    page = opened("?mix=starry,scream,wave")
+    box = page.locator("#pad svg").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.12)
+    settled(page)
+    first = mix_of(page)
+    assert max(first.values()) > 0.6 and sum(first.values()) == pytest.approx(1, abs=0.01)
+    page.locator("#point").focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowDown")
+    settled(page)
+    assert max(mix_of(page).values()) < max(first.values())
+
+
+def test_the_brush_paints_a_region_and_undoes_it(opened, photo, stylizer):
+    page = opened("?mix=starry")
+    choose(page, photo)
+    plain = shown(page)
+    page.click("#brush")
+    box = page.locator("#overlay").bounding_box()
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.5 * box["height"])
+    with page.expect_request(lambda request: "region=" in request.url) as sent:
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"], steps=4)
+        page.mouse.up()
+    assert "multipart/form-data" in sent.value.headers["content-type"]
+    settled(page)
+    changed = (shown(page).int() - plain.int()).abs().amax(0)
+    assert changed[:, :45].float().mean() > 4 * changed[:, 60:].float().mean()
+    page.keyboard.press("Control+z")
+    settled(page)
+    assert torch.equal(shown(page), plain)
+
+
+def test_the_divider_and_the_zoom_by_keys(opened):
+    page = opened()
+    divider = page.locator("#divider")
+    divider.focus()
+    before = float(divider.get_attribute("aria-valuenow"))
+    page.keyboard.press("ArrowRight")
+    assert float(divider.get_attribute("aria-valuenow")) > before
+    page.keyboard.press("z")
+    assert page.locator("#zoom").get_attribute("aria-pressed") == "true"
+    assert page.locator("#after").bounding_box()["width"] == 451
+    page.keyboard.press("c")
+    assert page.locator("#compare").get_attribute("aria-pressed") == "false"
+
+
+def test_a_download_has_the_photos_size_format_and_metadata(opened, tmp_path):
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x013B] = "A. Photographer"
+    Image.effect_noise((70, 40), 50).convert("RGB").save(file, "JPEG", exif=exif)
+    page = opened("?mix=wave")
+    choose(page, file.getvalue(), "cat.jpg", "image/jpeg")
+    with page.expect_download() as download:
+        page.click("#download")
+    assert download.value.suggested_filename == "cat-painted.jpg"
+    download.value.save_as(tmp_path / "cat.jpg")
+    with Image.open(tmp_path / "cat.jpg") as picture:
+        assert picture.size == (70, 40) and picture.getexif()[0x013B] == "A. Photographer"
+
+
+def test_a_sequence_is_saved(opened, photo, tmp_path):
+    page = opened("?mix=wave")
+    choose(page, photo)
+    page.click("#sequence")
+    page.fill("#frames", "3")
+    page.fill("#sequence-size", "64")
+    with page.expect_download() as download:
+        page.click("#sequence-save")
+    download.value.save_as(tmp_path / "morph.gif")
+    with Image.open(tmp_path / "morph.gif") as picture:
+        assert picture.n_frames == 3 and picture.size == (64, 43)
+
+
+def test_everything_by_keys_alone(opened, stylizer):
+    page = opened()
+    page.keyboard.press("/")
+    page.keyboard.type("wav")
+    assert page.locator(".style:visible").count() == 1
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    settled(page)
+    assert set(mix_of(page)) == {"starry", "wave"}
+    page.keyboard.press("m")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "share-wave":
+            break
+    page.keyboard.press("End")
+    settled(page)
+    assert mix_of(page)["wave"] > 0.99
+    page.keyboard.press("0")
+    settled(page)
+    assert set(mix_of(page)) == {"starry"}
+
+
+def test_bad_uploads_are_said_and_the_page_goes_on(opened, photo):
+    page = opened()
+    for content, name, words in ((b"hello", "text.png", "not a picture"), (b"", "none.jpg", "is empty")):
+        page.set_input_files("#file", {"name": name, "mimeType": "image/png", "buffer": content})
+        page.wait_for_function("words => document.querySelector('#messages').textContent.includes(words)", arg=words)
+    choose(page, photo)
+    assert page.locator("#status").text_content() == "90 \N{MULTIPLICATION SIGN} 60"
+
+
+@pytest.mark.parametrize("width, height, scheme", [(1280, 800, "light"), (1280, 800, "dark"), (360, 740, "dark")])
+def test_axe_finds_nothing_serious(opened, needs, width, height, scheme):
+    script = NPM / "node_modules" / "axe-core" / "axe.min.js"
+    needs(script.is_file(), "axe-core is not in MULTISTYLE_NPM")
+    page = opened("?mix=starry,scream,wave", width, height, scheme)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is cut off at the side"
+    page.evaluate(script.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run().then((results) => results.violations)")
+    serious = [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
+    assert not serious
+
+
+def test_fast_moves_of_several_visitors_end_at_the_last(opened, stylizer, photo):
+    pages = [opened("?mix=starry,scream") for _ in range(2)]
+    for page in pages:
+        choose(page, photo)
+    started = time.monotonic()
+    for step in range(50):
+        for page in pages:
+            page.locator("#share-scream").fill(str(20 + step))
+    for page in pages:
+        settled(page)
+        assert mix_of(page) == {"starry": 0.31, "scream": 0.69}
+        assert torch.equal(shown(page), painted(stylizer, photo, "starry=0.31,scream=0.69"))
+    assert time.monotonic() - started < 60
