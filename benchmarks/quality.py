@@ -26,6 +26,7 @@ from typing import Annotated
 import torch
 import typer
 
+from multistyle.strokes import Stroke, stroke_number
 from multistyle.stylizer import Stylizer
 from multistyle.weights import default_weights, load_weights
 from train.config import TrainConfig
@@ -44,25 +45,36 @@ def main(
     weights: Annotated[Path | None, typer.Option(help="Weight file; default: the shipped one.")] = None,
     metrics: Annotated[str, typer.Option(help="Which metrics, separated by commas.")] = ",".join(METRICS),
     count: Annotated[int, typer.Option(min=2, help="How many photos.")] = 16,
+    stroke: Annotated[
+        str, typer.Option(help="Size of the strokes; photos have 256 px, so 5 is several scales.")
+    ] = "auto",
     output: Annotated[Path | None, typer.Option("--json", help="File to write the results to.")] = None,
 ) -> None:
     """Measure the quality of a model's paintings."""
     names = chosen(metrics, METRICS, "metric")
     file = weights or default_weights()
     check_results(output, file, *photos, styles, *(features or []))
-    bench = make_bench(file, photos, styles, features or [], count)
+    stroke_number(stroke)
+    bench = make_bench(file, photos, styles, features or [], count, stroke)
     results = {name: METRICS[name](bench) for name in names}
     print_table(results)
     facts = {
         "commit": commit(),
         "weights": {"name": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()},
-        "settings": {"size": SIZE, "photos": len(bench.photos), "features": [path.name for path in features or []]},
+        "settings": {
+            "size": SIZE,
+            "photos": len(bench.photos),
+            "stroke": stroke,
+            "features": [path.name for path in features or []],
+        },
         "torch": torch.__version__,
     }
     write_results(output, facts | {"results": results})
 
 
-def make_bench(file: Path, photos: list[Path], styles: Path, features: list[Path], count: int) -> Bench:
+def make_bench(
+    file: Path, photos: list[Path], styles: Path, features: list[Path], count: int, stroke: Stroke = "auto"
+) -> Bench:
     """Build the bench for a weight file, with the recipe in its header.
 
     file: the weight file.
@@ -70,13 +82,14 @@ def make_bench(file: Path, photos: list[Path], styles: Path, features: list[Path
     styles: folder of the paintings the model was trained on.
     features: weight files of the loss network.
     count: how many photos.
+    stroke: size of the strokes.
     """
     model = load_weights(file)
     config = TrainConfig.from_header(model.training, file)
     stylizer = Stylizer(model, "cpu", "float32")
     _, paintings = read_paintings(styles, stylizer.painters, config.style_size)
     objective = Objective(config, load_loss_network(features, config.loss_network, config.pooling), paintings)
-    return Bench(stylizer, objective, read_judges(photos, count))
+    return Bench(stylizer, objective, read_judges(photos, count), stroke)
 
 
 if __name__ == "__main__":

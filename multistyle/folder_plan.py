@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,27 +18,45 @@ PICTURES = (
 KINDS = 6  # of skipped files; at most this many are listed
 
 
-class Job(NamedTuple):
-    """One picture. name: relative to the input folder, with forward slashes; photo: its file; target: its painting."""
+class NoPicturesError(MultistyleError):
+    """A folder without pictures."""
 
-    name: str
-    photo: Path
-    target: Path
+
+class Job(NamedTuple):
+    """One painting of one picture."""
+
+    name: str  # of the picture, relative to the input folder, with forward slashes
+    photo: Path  # the picture's file
+    target: Path  # the painting's file
+    copy: int | None = None  # its number from 1, if copies were asked for
+
+    @property
+    def drawn_by(self) -> str:
+        """The name that its random mix is drawn by; no picture and no other painting has it."""
+        return self.name if self.copy is None else f"{self.name}/{self.copy}"
+
+
+class Part(NamedTuple):
+    """One of `total` parts of a folder, numbered from 1. The name of a picture decides which part has it."""
+
+    number: int
+    total: int
+
+    def has(self, name: str) -> bool:
+        """Whether the picture `name` belongs to this part; the same on every machine, whatever else is there."""
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+        return int.from_bytes(digest[:8], "big") % self.total == self.number - 1
 
 
 class FolderPlan(NamedTuple):
-    """What is left to paint into the folder `target`, by name.
-
-    done: how many paintings exist already.
-    unreadable: a line for each folder that cannot be read.
-    passed_over: the number of other files, by suffix.
-    """
+    """What is left to paint into the folder `target`, by name."""
 
     target: Path
     jobs: list[Job]
-    done: int
-    unreadable: Sequence[str]
-    passed_over: Mapping[str, int]
+    done: int  # how many paintings exist already
+    unreadable: Sequence[str]  # a line for each folder that cannot be read
+    passed_over: Mapping[str, int]  # the number of other files, by suffix
+    part: Part | None = None  # the plan is for this part only; None: for the whole folder
 
 
 class _Found(NamedTuple):
@@ -46,29 +65,63 @@ class _Found(NamedTuple):
     passed_over: Counter[str]
 
 
-def plan_folder(source: str | Path, target: str | Path) -> FolderPlan:
-    """Find the pictures in the folder `source` and its sub-folders that have no painting in `target` yet.
+def parse_part(text: str) -> Part:
+    """ "2/16" -> the second of 16 parts. Raises `MultistyleError`."""
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise MultistyleError(f"a part is NUMBER/COUNT, from 1/16 to 16/16 for 16 parts, not {text!r}")
+    return Part(int(number), int(count))
 
-    A painting has the relative name of its photo; see `painting_names` for exceptions. Hidden files are skipped. Writes
-    nothing. Raises `MultistyleError` if `source` is not a readable folder or has no pictures, and if `target` is
-    inside it or cannot be written.
+
+def plan_folder(
+    source: str | Path, target: str | Path, copies: int | None = None, part: Part | None = None
+) -> FolderPlan:
+    """Find the pictures in the folder `source` and its sub-folders that lack paintings in `target`.
+
+    copies: how many paintings each picture gets, with numbered names (see `jobs_for`); None: one, without a number.
+    part: plan for the pictures of this part only.
+
+    Hidden files are skipped. Writes nothing. Raises `MultistyleError` if `source` is not a readable folder or has no
+    pictures, if `target` is inside it or cannot be written, and if `copies` is below 1.
     """
     source, target = _check_folders(source, target)
     found = _walk(source)
     if not found.photos:
-        others = f"; skipped: {describe_files(found.passed_over)}" if found.passed_over else ""
-        known = ", ".join(sorted(PICTURES))
-        raise MultistyleError(
-            "; ".join([f"there are no pictures in {source} (known: {known}){others}", *found.unreadable])
-        )
-    names = [photo.relative_to(source) for photo in found.photos]
-    jobs = [
-        Job(name.as_posix(), photo, target / painting)
-        for name, photo, painting in zip(names, found.photos, painting_names(names))
-    ]
+        raise no_pictures(source, found.passed_over, found.unreadable)
+    jobs = jobs_for([photo.relative_to(source) for photo in found.photos], source, target, copies, part)
     _check_targets(jobs, source)
     left = [job for job in jobs if not os.path.isfile(job.target)]
-    return FolderPlan(target, left, len(jobs) - len(left), found.unreadable, found.passed_over)
+    return FolderPlan(target, left, len(jobs) - len(left), found.unreadable, found.passed_over, part)
+
+
+def no_pictures(source: object, passed_over: Mapping[str, int], unreadable: Sequence[str] = ()) -> NoPicturesError:
+    """The error for the folder `source`, given what else is in it; see `FolderPlan`."""
+    others = f"; skipped: {describe_files(passed_over)}" if passed_over else ""
+    known = ", ".join(sorted(PICTURES))
+    return NoPicturesError("; ".join([f"there are no pictures in {source} (known: {known}){others}", *unreadable]))
+
+
+def jobs_for(photos: Sequence[Path], source: Path, target: Path, copies: int | None, part: Part | None) -> list[Job]:
+    """The jobs for all pictures, or for those of one part, with the paintings of a picture one after the other.
+
+    photos: all names relative to `source`.
+
+    A painting is named after its picture, as `painting_names` says; the copies of `a.jpg` are `a_1.jpg`, `a_2.jpg` and
+    so on. Copies of two pictures never share a name: the last number is the copy's, and the rest a picture's. Raises
+    `MultistyleError` for fewer than one copy.
+    """
+    if copies is not None and copies < 1:
+        raise MultistyleError(f"each picture gets at least 1 copy, not {copies}")
+    return [
+        Job(photo.as_posix(), source / photo, target / _numbered(painting, copy), copy)
+        for photo, painting in zip(photos, painting_names(photos))
+        if part is None or part.has(photo.as_posix())
+        for copy in ([None] if copies is None else range(1, copies + 1))
+    ]
+
+
+def _numbered(painting: Path, copy: int | None) -> Path:
+    return painting if copy is None else painting.with_name(f"{painting.stem}_{copy}{painting.suffix}")
 
 
 def painting_names(photos: Sequence[Path]) -> list[Path]:

@@ -13,7 +13,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from multistyle import folder as folder_module
+from multistyle import jobs as jobs_module
 from multistyle.cli.folder import folder as command
 from multistyle.errors import BlendError, MultistyleError
 from multistyle.fast_network import FastNetwork
@@ -113,7 +113,7 @@ def test_pictures_of_one_size_are_painted_together_and_large_ones_alone(stylizer
     monkeypatch.setattr(
         stylizer.one_pass, "paint", lambda images, *rest: batches.append(len(images)) or run(images, *rest)
     )
-    monkeypatch.setattr(folder_module, "BATCH_PIXELS", 20 * 20)
+    monkeypatch.setattr(jobs_module, "BATCH_PIXELS", 20 * 20)
     paint(stylizer, tmp_path / "in", tmp_path / "out", seed=1)
     assert batches == [4, 2, 1, 2, 1, 1, 1]
     for index in range(len(sides)):
@@ -149,8 +149,8 @@ def test_few_pictures_are_in_memory_at_a_time(stylizer, tmp_path, monkeypatch):
         return counted
 
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(folder_module, "load_picture", count("read", folder_module.load_picture))
-    monkeypatch.setattr(folder_module, "_write", count("written", folder_module._write))
+    monkeypatch.setattr(jobs_module, "load_picture", count("read", jobs_module.load_picture))
+    monkeypatch.setattr(jobs_module, "_write", count("written", jobs_module._write))
     outcomes = paint_folder(stylizer, plan_folder(tmp_path / "in", tmp_path / "out"))
     next(outcomes)
     assert counts["read"] < 20  # nobody asks for more, so no more are read
@@ -356,10 +356,10 @@ def test_a_blends_csv_of_ours_is_taken_up(stylizer, source, tmp_path, content):
 def test_two_runs_in_one_folder_keep_each_others_rows(tmp_path):
     one, two = BlendRecord(tmp_path), BlendRecord(tmp_path)
     with one.running():
-        one.add(tmp_path / "one.png", "wave=1")
-        one.add(tmp_path / "never.png", "wave=1")
+        one.add({tmp_path / "one.png": "wave=1"})
+        one.add({tmp_path / "never.png": "wave=1"})
         with two.running():
-            two.add(tmp_path / "two.png", "starry=1")
+            two.add({tmp_path / "two.png": "starry=1"})
             (tmp_path / "two.png").touch()
         assert set(rows(tmp_path)) == {"one.png", "never.png", "two.png"}
         with BlendRecord(tmp_path).running():
@@ -387,7 +387,7 @@ def test_two_runs_into_one_folder_at_once_and_one_is_killed(program, weight_file
 @pytest.mark.parametrize("error", [MemoryError(), RecursionError("deep"), RuntimeError("a bug\nin it")])
 @pytest.mark.parametrize("place", ["load_picture", "forward", "write_picture"])
 def test_whatever_goes_wrong_with_a_picture_is_its_failure(run, source, tmp_path, monkeypatch, error, place):
-    owner = FastNetwork if place == "forward" else folder_module
+    owner = FastNetwork if place == "forward" else jobs_module
     whole = getattr(owner, place)
 
     def fail(*arguments, **options):
@@ -414,7 +414,7 @@ def test_a_failure_holds_no_picture(stylizer, source, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_says_what_is_done_and_how_to_go_on(run, source, tmp_path, monkeypatch):
-    paint_batch, batches = folder_module._paint, []
+    paint_batch, batches = jobs_module._paint, []
 
     def interrupted(*arguments):
         batches.append(arguments)
@@ -422,7 +422,7 @@ def test_ctrl_c_says_what_is_done_and_how_to_go_on(run, source, tmp_path, monkey
             raise KeyboardInterrupt
         return paint_batch(*arguments)
 
-    monkeypatch.setattr(folder_module, "_paint", interrupted)
+    monkeypatch.setattr(jobs_module, "_paint", interrupted)
     result = run(source, tmp_path / "out", "--mix", "random")
     there = len(files(tmp_path / "out")) - 1
     assert result.exit_code == 130 and result.stderr.count("\n") == 1
@@ -451,7 +451,7 @@ def test_a_record_removed_in_mid_run_is_made_again(tmp_path):
     record = BlendRecord(tmp_path)
     with record.running():
         record.path.unlink()
-        record.add(tmp_path / "a.png", "wave=1")
+        record.add({tmp_path / "a.png": "wave=1"})
         (tmp_path / "a.png").touch()
     assert rows(tmp_path) == {"a.png": "wave=1"}
 
@@ -470,7 +470,7 @@ def test_pictures_in_memory_are_bounded_by_bytes(stylizer, tmp_path, monkeypatch
         Image.new("RGB", (300, 300), (index, 0, 0)).save(tmp_path / "in" / f"{index:02}.png")
     lock, counts = threading.Lock(), {"now": 0, "most": 0}
 
-    def read(photo, *rest, whole=folder_module.load_picture):
+    def read(photo, *rest, whole=jobs_module.load_picture):
         with lock:
             counts["now"] += 1
             counts["most"] = max(counts["most"], counts["now"])
@@ -480,7 +480,7 @@ def test_pictures_in_memory_are_bounded_by_bytes(stylizer, tmp_path, monkeypatch
             release()
         return picture
 
-    def write(reading, *rest, whole=folder_module._write):
+    def write(reading, *rest, whole=jobs_module._write):
         whole(reading, *rest)
         if not options:
             release()
@@ -490,11 +490,11 @@ def test_pictures_in_memory_are_bounded_by_bytes(stylizer, tmp_path, monkeypatch
             counts["now"] -= 1
 
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    monkeypatch.setattr(folder_module, "load_picture", read)
-    monkeypatch.setattr(folder_module, "_write", write)
-    monkeypatch.setattr(folder_module, "BATCH_PIXELS", 200 * 200)  # each is painted alone
-    for room, least, most in ((1, 1, 2), (3 * 300 * 300 * folder_module.PIXEL_BYTES, 3, 9)):
-        monkeypatch.setattr(folder_module, "AHEAD_BYTES", room)
+    monkeypatch.setattr(jobs_module, "load_picture", read)
+    monkeypatch.setattr(jobs_module, "_write", write)
+    monkeypatch.setattr(jobs_module, "BATCH_PIXELS", 200 * 200)  # each is painted alone
+    for room, least, most in ((1, 1, 2), (3 * 300 * 300 * jobs_module.PIXEL_BYTES, 3, 9)):
+        monkeypatch.setattr(jobs_module, "AHEAD_BYTES", room)
         counts["most"] = 0
         assert len(paint(stylizer, tmp_path / "in", tmp_path / f"out{room}", **options)) == 12
         assert least <= counts["most"] <= most

@@ -112,7 +112,7 @@ def test_dependencies_are_declared():
     for path in FILES:
         for imported in {name.split(".")[0] for name in imports(path)} - set(sys.stdlib_module_names):
             package = {"PIL": "pillow"}.get(imported, imported)
-            assert package in ("multistyle", "train", "benchmarks") or f'"{package}>=' in text, (
+            assert package in ("multistyle", "train", "benchmarks") or re.search(rf'"{package}(\[\w+\])?>=', text), (
                 f"{path.name}: {package}"
             )
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from multistyle.errors import MultistyleError
 from multistyle.one_pass import Carry
+from multistyle.strokes import Stroke
 from multistyle.stylizer import Stylizer
 from train.data import Photos
 from train.evaluation import centre_squares
@@ -41,10 +42,12 @@ class Bench:
     stylizer: the model.
     objective: the one it was trained on.
     photos: (P, 3, 256, 256) in [0, 1], at least two.
+    stroke: size of the strokes; photos this small are painted at several scales if it is above 3.125.
     """
 
-    def __init__(self, stylizer: Stylizer, objective: Objective, photos: Tensor) -> None:
+    def __init__(self, stylizer: Stylizer, objective: Objective, photos: Tensor, stroke: Stroke = "auto") -> None:
         self.stylizer, self.objective, self.photos = stylizer, objective, photos
+        self.paint = partial(stylizer, stroke=stroke)
         self.painters = stylizer.painters
 
     def losses(self) -> dict[str, Any]:
@@ -65,7 +68,7 @@ class Bench:
 
     @torch.no_grad()
     def _losses(self, photo: Tensor, blend: Tensor) -> tuple[float, float]:
-        losses = self.objective(self.stylizer(photo, blend)[None], photo[None], blend[None])
+        losses = self.objective(self.paint(photo, blend)[None], photo[None], blend[None])
         return losses.content.item(), losses.style.item()
 
     def separation(self) -> dict[str, Any]:
@@ -118,11 +121,11 @@ class Bench:
         fields = torch.tensor([0.1, 0.5, 0.9])[:, None, None, None].expand(-1, 3, SIZE, SIZE)
         plain, unpainted = mean(map(grid_score, self.photos)), hatch_loss(self.photos).item()
         for name in progress(self.painters, "artifacts"):
-            paintings = [self.stylizer(photo, name) for photo in self.photos]
+            paintings = [self.paint(photo, name) for photo in self.photos]
             grids.append([grid_score(painting) / plain for painting in paintings])
             hatches.append([hatch_loss(painting[None]).item() / unpainted for painting in paintings])
             borders.append([self._border(photo, name) for photo in self.photos])
-            flats += [grid_score(self.stylizer(field, name)) for field in fields]
+            flats += [grid_score(self.paint(field, name)) for field in fields]
         columns = {"grid": grids, "hatch": hatches, "border": borders}
         rows = dict(zip(self.painters, map(mean, grids)))
         return {
@@ -155,14 +158,14 @@ class Bench:
         return {part: mean(map(mean, table)) for part, table in columns.items()} | {SPREAD: spread}
 
     def _shift(self, photo: Tensor, name: str) -> float:
-        painted, moved = self.stylizer(photo[:, :, :-4], name), self.stylizer(photo[:, :, 1:-3], name)
+        painted, moved = self.paint(photo[:, :, :-4], name), self.paint(photo[:, :, 1:-3], name)
         change = (photo[:, :, 1:] - photo[:, :, :-1]).abs().mean()
         return ((painted[:, :, 1:] - moved[:, :, :-1]).abs().mean() / change).item()
 
     def _noise(self, photo: Tensor, name: str, draws: torch.Generator) -> float:
         noisy = (photo + torch.randn(photo.shape, generator=draws) * 2 / 255).clamp(0, 1)
         change = (noisy - photo).abs().mean()
-        return ((self.stylizer(noisy, name) - self.stylizer(photo, name)).abs().mean() / change).item()
+        return ((self.paint(noisy, name) - self.paint(photo, name)).abs().mean() / change).item()
 
     def optimum(self) -> dict[str, Any]:
         """Iterations of L-BFGS until the objective reaches that of one pass; all iterations if it never does."""
@@ -177,7 +180,7 @@ class Bench:
     def _optimum(self, photo: Tensor, name: str) -> dict[str, Any]:
         blend = self._corner(name)[None]
         with torch.no_grad():
-            goal = self.objective(self.stylizer(photo, blend), photo[None], blend).total.item()
+            goal = self.objective(self.paint(photo, blend), photo[None], blend).total.item()
         needed, reached = OPTIMUM_STEPS, float("inf")
         for step, (_, losses) in enumerate(optimise(self.objective, photo[None], blend, OPTIMUM_STEPS), start=1):
             reached = losses.total.item()
@@ -192,7 +195,7 @@ class Bench:
     def _grams(self, photo: Tensor, blends: Tensor) -> Grams:
         """Grams (B, C, C) of one photo painted in one blend (S,) or in B blends (B, S), one after the other."""
         rows = blends.reshape(-1, blends.shape[-1])
-        each = [self.objective.grams(self.stylizer(photo, blend)[None]) for blend in rows]
+        each = [self.objective.grams(self.paint(photo, blend)[None]) for blend in rows]
         return {layer: torch.cat([grams[layer] for grams in each]) for layer in each[0]}
 
 
