@@ -3,7 +3,10 @@
 import io
 import json
 import os
+import re
+import shlex
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -187,3 +190,25 @@ def test_a_file_named_like_the_stream_can_be_given_with_its_folder(run, photo, t
     write_image("b.png", torch.rand(3, 5, 6))
     os.rename("b.png", "-")
     assert run("stylize", "./-", "-o", "out.png").exit_code == 0 and read_image("out.png").shape == (3, 5, 6)
+
+
+def test_the_guide_to_scripts_works_as_printed(pipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b", "photo", "other"):
+        write_image(f"{name}.jpg", torch.rand(3, 20, 30))
+    guide = (Path(__file__).parents[1] / "docs" / "scripts.md").read_text(encoding="utf-8")
+    outputs = []
+    for line in re.findall(r"^multistyle stylize (.*)$", guide, re.MULTILINE):
+        words = shlex.split(line)
+        streams = {sign: words.pop(words.index(sign) + 1) for sign in "<>" if sign in words}
+        done = pipe(Path(streams.get("<", os.devnull)).read_bytes(), *(word for word in words if word not in "<>"))
+        assert done.exit_code == 0, done.stderr
+        outputs.append(done.stdout)
+        if ">" in streams:
+            Path(streams[">"]).write_bytes(done.stdout_bytes)
+    for made in ("painting.jpg", "painting.webp", "paintings/stdin.png", "paintings/starry=0.7,scream=0.3/a.jpg"):
+        with Image.open(made) as painted:
+            assert painted.format == {".jpg": "JPEG", ".webp": "WEBP", ".png": "PNG"}[Path(made).suffix]
+    (printed,) = re.findall(r"^```json\n(.*)\n```$", guide, re.MULTILINE)
+    known, found = json.loads(printed), json.loads(outputs[-1])
+    assert list(known) == list(found) and all(known[key] == found[key] for key in ("input", "output", "mix", "strips"))

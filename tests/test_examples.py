@@ -2,13 +2,18 @@
 
 import ast
 import importlib.util
+import inspect
 import os
 import re
+import sys
+import tomllib
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from multistyle.image import read_image, write_image
 from multistyle.onnx import export_onnx
@@ -104,3 +109,38 @@ def test_the_guide_to_augmentation_runs_as_printed(classes):
         exec(printed.replace("RandomResizedCrop(224)", "RandomResizedCrop(48)"), names)
     assert names["images"].shape == (4, 3, 48, 48) and names["images"].dtype == torch.uint8
     assert names["image"].shape == (3, 240, 320) and names["target"]["boxes"] is names["boxes"]
+
+
+def test_the_space_paints_and_shows_every_painter(monkeypatch):
+    """With a stand-in for Gradio, which is large."""
+    gradio = MagicMock(Error=type("Error", (Exception,), {}))
+    monkeypatch.setitem(sys.modules, "gradio", gradio)
+    space = load("space/app")
+    space.page()
+    painters = gradio.Dropdown.call_args_list[0].args[0]
+    assert ("Vincent van Gogh: The Starry Night", "starry") in painters and len(painters) == len(
+        space.stylizer.painters
+    )
+    function, inputs, _ = gradio.Interface.call_args.args
+    assert function is space.paint and len(inputs) == len(inspect.signature(space.paint).parameters)
+    photo = Image.new("RGB", (64, 48), (200, 90, 20))
+    painted = space.paint(photo, "starry", "wave", 0.25, 0.8, 1)
+    assert painted.size == photo.size
+    assert painted.tobytes() == space.stylizer.paint(photo, "starry=3,wave=1", strength=0.8).tobytes()
+    space.paint(photo, "starry", "starry", 0.25, 0.8, 1)
+    for arguments in ((None, "starry", "wave", 0, 1, 1), (photo, "stary", "wave", 0, 1, 1)):
+        with pytest.raises(gradio.Error):
+            space.paint(*arguments)
+
+
+def test_the_dockerfile_copies_what_is_there_and_installs_what_the_package_needs():
+    text = (EXAMPLES / "Dockerfile").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    copied = [name for line in re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE) for name in line.split()]
+    assert all((ROOT / name).exists() for name in copied)
+    assert {"pyproject.toml", "multistyle", project["project"]["readme"], *project["project"]["license-files"]} <= {
+        *copied
+    }
+    assert project["tool"]["setuptools"]["package-dir"]["multistyle.shipped"] in copied
+    (extras,) = re.findall(r"pip install .* \.\[(.*)\]", text)
+    assert set(extras.split(",")) <= project["project"]["optional-dependencies"].keys()

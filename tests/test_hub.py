@@ -1,6 +1,7 @@
 """Addresses on the Hugging Face Hub, against a server on this machine that answers as the hub does."""
 
 import json
+import tomllib
 from functools import partial
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,7 @@ from multistyle.hub import local_file
 from multistyle.stylizer import load_stylizer
 from multistyle.weights import Style, load_weights
 
+ROOT = Path(__file__).parents[1]
 COMMIT = "0123456789" * 4
 
 
@@ -157,3 +159,16 @@ def test_the_command_line_takes_addresses(hub, program, monkeypatch, tmp_path):
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "munch" and not done.stderr, done.stderr
     done = program("multistyle_command", "styles", "--weights", "hf://user/none")
     assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_the_weight_card_begins_as_the_hub_wants_it():
+    lines = (ROOT / "weights" / "README.md").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "---"
+    fields = dict(line.split(": ") for line in lines[1 : lines.index("---", 1)] if ": " in line)
+    assert fields == {"license": "mit", "library_name": "multistyle", "pipeline_tag": "image-to-image"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["name"] == fields["library_name"] and project["license"].lower() == fields["license"]
+    cards = pytest.importorskip("huggingface_hub", reason="the extra hub is not installed")
+    card = cards.ModelCard("\n".join(lines))
+    assert card.data.pipeline_tag == "image-to-image" and "style-transfer" in card.data.tags
+    assert card.text.lstrip().startswith("# ")
