@@ -3,6 +3,7 @@
 Needs Playwright, Chromium, and axe-core in the folder that MULTISTYLE_NPM names. `.ci/run` installs them.
 """
 
+import http.server
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import shlex
 import shutil
 import threading
 import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -301,3 +303,51 @@ def test_fast_moves_of_several_visitors_end_at_the_last(opened, stylizer, photo)
         assert mix_of(page) == {"starry": 0.31, "scream": 0.69}
         assert torch.equal(shown(page), painted(stylizer, photo, "starry=0.31,scream=0.69"))
     assert time.monotonic() - started < 60
+
+
+@pytest.fixture
+def static_page(model, needs, tmp_path):
+    """The address of the page as written for a static host."""
+    runtime = NPM / "node_modules" / "onnxruntime-web" / "dist"
+    needs(runtime.is_dir(), "onnxruntime-web is not in MULTISTYLE_NPM")
+    needs(find_spec("onnxscript") and find_spec("onnxruntime"), "the extra onnx is not installed")
+    from multistyle.page.static_page import write_static_page
+
+    write_static_page(model, tmp_path / "page", runtime)
+    handler = partial(QuietHandler, directory=str(tmp_path / "page"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as host:
+        thread = threading.Thread(target=host.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{host.server_address[1]}/"
+        host.shutdown()
+        thread.join(20)
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *about: object) -> None:
+        pass
+
+
+def test_without_a_server_the_browser_paints_as_pytorch_does(browser, static_page, stylizer, photo):
+    context, requests, errors = browser.new_context(), [], []
+    page = context.new_page()
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(static_page + "?mix=wave=0.6,scream=0.4&strength=0.9")
+    settled(page)
+    large = torch.nn.functional.interpolate(torch.rand(1, 3, 9, 9), (231, 310), mode="bicubic").clamp(0, 1)[0]
+    choose(page, bytes(encode_picture(".png", Picture(large))))
+    for stroke in ("auto", 5.28):  # one pass, and two scales and a part
+        if stroke != "auto":
+            page.select_option("#stroke", "number")
+            page.locator("#stroke-number").fill("24")
+            settled(page)
+        file = bytes(encode_picture(".png", Picture(large)))
+        expected = painted(stylizer, file, "wave=0.6,scream=0.4", strength=0.9, stroke=stroke)
+        assert (shown(page).int() - expected.int()).abs().max() <= 1, stroke
+    page.check("#keep-colors")
+    settled(page)
+    expected = painted(stylizer, file, "wave=0.6,scream=0.4", strength=0.9, stroke=stroke, keep_colors=True)
+    assert (shown(page).int() - expected.int()).abs().float().mean() < 0.5
+    assert all(url.startswith((static_page, "blob:")) for url in requests) and not errors
+    context.close()

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from .options import ModelOptions, command
+from ..errors import MultistyleError
+from ..messages import tell
+from .options import ModelOptions, command, load_model
 from .running import FAILURE, USAGE, failing_with, showing
 
 
@@ -19,12 +21,24 @@ def page(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one.")] = 8000,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in the browser.")] = False,
+    static: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the page for a static host instead; browsers paint it.")
+    ] = None,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(metavar="DIST", help="With --static: the folder dist of onnxruntime-web. Default: a public CDN."),
+    ] = None,
 ) -> None:
     """Mix painters in the browser: multistyle page"""
+    if static is not None:
+        write(model, static, runtime)
+        return
     from ..device import choose_device, choose_precision
     from ..page.serve import check_packages, listen, serve
 
     with failing_with(USAGE):
+        if runtime is not None:
+            raise MultistyleError("--runtime is for --static; add that, or leave --runtime out")
         choose_precision(model.precision, choose_device(model.device))
         check_packages()
     with failing_with(FAILURE), listen(host, port) as listening:
@@ -35,6 +49,17 @@ def page(
         with showing("thumbnails") as show:
             app = build_app(stylizer, host, arguments(model), show)
         serve(app, listening, host, not no_open)
+
+
+def write(model: ModelOptions, folder: Path, runtime: Path | None) -> None:
+    """Write the page for a static host."""
+    from ..page.static_page import check_static, write_static_page
+
+    with failing_with(USAGE):
+        check_static(folder, runtime)
+    with failing_with(FAILURE), showing(str(folder)) as show:
+        write_static_page(load_model(model), folder, runtime, show)
+    tell(f"{folder}/  put it on any web server; to try it: python -m http.server --directory {folder}")
 
 
 def arguments(model: ModelOptions) -> list[str]:

@@ -1,0 +1,92 @@
+"""The page without a server: files for any static host, with the network as ONNX, which paints in the browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ..errors import MultistyleError
+from ..files import atomic_write
+from ..messages import Progress, no_progress
+from ..onnx import check_export, export_onnx
+from ..stylizer import Stylizer
+from ..weights import Model
+from .requests import BYTES, PIXELS
+from .thumbnails import STATIC, config, config_file, thumbnails
+
+VERSION = "1.30.0"  # of onnxruntime-web
+CDN = f"https://cdn.jsdelivr.net/npm/onnxruntime-web@{VERSION}/dist/"
+RUNTIME = {  # its files, and the hashes of those of that version
+    "script": (
+        "ort.wasm.bundle.min.mjs",
+        "sha384-PLWz+nHEVHpjwBsO0YVdvQj6n5814Iv8E3b8FG0Rp/uIAtjFMCKOpP66iPzedrIG",
+    ),
+    "binary": (
+        "ort-wasm-simd-threaded.wasm",
+        "sha384-vjBJ1z7qrhkTyYsNqKeF6c7N+nOJSU94czEo+tvZcu8G75JparGq9kB+kTnEUNVM",
+    ),
+}
+MODEL, CONFIG = "multistyle.onnx", "config.json"
+FORMATS = ["jpg", "png", "webp"]  # that a browser writes
+
+
+def write_static_page(
+    model: Model, folder: str | Path, runtime: str | Path | None = None, progress: Progress = no_progress
+) -> None:
+    """Write the page into `folder`: a new or empty one, or one that holds such a page.
+
+    runtime: the folder `dist` of onnxruntime-web, whose files are copied; None: the page loads them from a public CDN,
+    and checks their hashes.
+    progress: counts thumbnails.
+
+    Raises `MultistyleError` for another folder or runtime, if a file cannot be written, and as `export_onnx` does.
+    """
+    folder = Path(folder)
+    check_static(folder, runtime)
+    for place in (folder, folder / "thumbnails", *([folder / "runtime"] if runtime else [])):
+        place.mkdir(exist_ok=True)
+    export_onnx(model, folder / MODEL)
+    for file in STATIC.iterdir():
+        _write(folder / file.name, file.read_bytes())
+    stylizer = Stylizer(model, "cpu", "float32")
+    for name, body in thumbnails(stylizer, progress).items():
+        _write(folder / "thumbnails" / f"{name}.jpg", body)
+    files: dict[str, Any] = {}
+    for part, (name, integrity) in RUNTIME.items():
+        if runtime is None:
+            files[part] = {"url": CDN + name, "integrity": integrity}
+            continue
+        with atomic_write(folder / "runtime" / name) as temporary:
+            shutil.copyfile(Path(runtime) / name, temporary)
+        files[part] = {"url": f"runtime/{name}"}
+    facts = {"backend": "onnx", "model": MODEL, "names": stylizer.names, "runtime": files, "formats": FORMATS}
+    limits = {"bytes": BYTES, "pixels": PIXELS}
+    _write(folder / CONFIG, config_file(config(stylizer, video=False, limits=limits, **facts)))
+
+
+def check_static(folder: Path, runtime: str | Path | None) -> None:
+    """Raise `MultistyleError` unless the page can be written into `folder`, with the files of `runtime`."""
+    if folder.exists() and not folder.is_dir():
+        raise MultistyleError(f"{folder} is a file; name a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not _holds_page(folder):
+        raise MultistyleError(f"the folder {folder} is not empty and holds no such page; name another")
+    for name, _ in RUNTIME.values():
+        if runtime is not None and not (Path(runtime) / name).is_file():
+            raise MultistyleError(f"{runtime} has no {name}; name the folder dist of onnxruntime-web {VERSION}")
+    if not folder.parent.is_dir():
+        raise MultistyleError(f"there is no folder {folder.parent}")
+    check_export(folder / MODEL if folder.is_dir() else folder.parent / MODEL, "float32")
+
+
+def _holds_page(folder: Path) -> bool:
+    try:
+        return json.loads((folder / CONFIG).read_bytes())["backend"] == "onnx"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _write(path: Path, body: bytes) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(body)
