@@ -1,4 +1,4 @@
-"""Take the README's pictures of the page: python docs/screenshots.py URL CHROMIUM, while `multistyle page` serves it."""
+"""Take the README's pictures of the page: python docs/screenshots.py URL CHROMIUM, while `multistyle page` runs."""
 
 import sys
 from pathlib import Path

@@ -32,15 +32,10 @@ TINY = NetworkConfig(widths=(4, 6, 8), blocks=1, stem=3, head=3, upsampling="bil
 VGG = (4, 6, 8, 8, 8)  # channels of the random loss network, block by block
 
 
-@pytest.fixture(scope="session")
-def needs() -> Callable[[object, str], None]:
-    """Skip the test unless a condition holds, with the reason; with MULTISTYLE_REQUIRE_ALL set, fail instead."""
-
-    def check(condition: object, reason: str) -> None:
-        if not condition:
-            (pytest.fail if os.environ.get("MULTISTYLE_REQUIRE_ALL") else pytest.skip)(reason)
-
-    return check
+def needs(condition: object, reason: str) -> None:
+    """Skip the test unless `condition` holds; with MULTISTYLE_REQUIRE_ALL=1 in the environment, fail instead."""
+    if not condition:
+        (pytest.fail if os.environ.get("MULTISTYLE_REQUIRE_ALL") else pytest.skip)(reason)
 
 
 @pytest.fixture(autouse=True)
@@ -48,19 +43,23 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
-@pytest.fixture
-def network() -> StyleNetwork:
+def tiny_model() -> Model:
     """Three painters and photo. All rows and filters are random, so that no two styles agree."""
     network = StyleNetwork(TINY, 4).eval()
     with torch.no_grad():
         network.table.add_(torch.randn_like(network.table))
-    return network.requires_grad_(False)
+    painters = [Style("starry", "The Starry Night", "Vincent van Gogh", "1889"), Style("scream"), Style("wave")]
+    return Model(network.requires_grad_(False), [PHOTO_STYLE, *painters], {"steps": 1})
 
 
 @pytest.fixture
-def model(network: StyleNetwork) -> Model:
-    painters = [Style("starry", "The Starry Night", "Vincent van Gogh", "1889"), Style("scream"), Style("wave")]
-    return Model(network, [PHOTO_STYLE, *painters], {"steps": 1})
+def model() -> Model:
+    return tiny_model()
+
+
+@pytest.fixture
+def network(model: Model) -> StyleNetwork:
+    return model.network
 
 
 @pytest.fixture

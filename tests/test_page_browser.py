@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import needs
 from PIL import Image
 
 from multistyle.image import Picture, encode_picture, read_picture
@@ -40,7 +41,7 @@ FILE = "async (id) => [...new Uint8Array(await (await fetch(document.querySelect
 
 
 @pytest.fixture(scope="module")
-def browser(needs):
+def browser():
     needs(find_spec("playwright"), "playwright is not installed")
     needs(CHROMIUM, "there is no Chromium")
     from playwright.sync_api import sync_playwright
@@ -52,7 +53,7 @@ def browser(needs):
 
 
 @pytest.fixture
-def server(stylizer, needs):
+def server(stylizer):
     """The address of a server that paints with a tiny network."""
     needs(find_spec("uvicorn") and find_spec("starlette"), "the extra page is not installed")
     import uvicorn
@@ -279,7 +280,7 @@ def test_bad_uploads_are_said_and_the_page_goes_on(opened, photo):
 
 
 @pytest.mark.parametrize("width, height, scheme", [(1280, 800, "light"), (1280, 800, "dark"), (360, 740, "dark")])
-def test_axe_finds_nothing_serious(opened, needs, width, height, scheme):
+def test_axe_finds_nothing_serious(opened, width, height, scheme):
     script = NPM / "node_modules" / "axe-core" / "axe.min.js"
     needs(script.is_file(), "axe-core is not in MULTISTYLE_NPM")
     page = opened("?mix=starry,scream,wave", width, height, scheme)
@@ -306,7 +307,7 @@ def test_fast_moves_of_several_visitors_end_at_the_last(opened, stylizer, photo)
 
 
 @pytest.fixture
-def static_page(model, needs, tmp_path):
+def static_page(model, tmp_path):
     """The address of the page as written for a static host."""
     runtime = NPM / "node_modules" / "onnxruntime-web" / "dist"
     needs(runtime.is_dir(), "onnxruntime-web is not in MULTISTYLE_NPM")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 SHARE = 64  # jobs that a worker takes at a time, at most; what is lost if it dies
 SHARES = 4  # for each worker, at least, so that all end at about the same time
-RETRIES = 3  # of a share whose worker died, before the run gives up
 NOTHING = -1  # instead of a number
 
 
@@ -63,7 +63,7 @@ def paint_on_ray(
     device, precision: of the workers; see `cluster.workers` and `OnePass`.
 
     Records mixes in blends.csv, or in a file beside each shard, and failures in failures.csv. A worker that dies is
-    replaced, and its share is painted by another. Raises `BlendError`, `DeviceError` and, while it runs,
+    replaced by another, which paints its share. Raises `BlendError`, `DeviceError` and, while it runs,
     `MultistyleError` if the disk is full, a record cannot be written, or Ray fails.
     """
     draw = drawing(stylizer, options, seed)
@@ -124,34 +124,55 @@ def _dataset(plan: DataPlan, task: Task, group: Workers) -> Dataset:
         for number, job in enumerate(plan.folder.jobs)
     ]
     share = 1 if plan.shards else min(SHARE, -(-len(rows) // (SHARES * group.number)))
+    attempts = ray.remote(Attempts).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()
     dataset = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // share))
     return dataset.map_batches(
         Painter,
-        fn_constructor_args=(task,),
+        fn_constructor_args=(task, attempts),
         batch_size=None,
         batch_format="numpy",
         compute=ActorPoolStrategy(size=min(group.number, -(-len(rows) // share))),
         num_cpus=group.cpus,
         num_gpus=group.gpus,
-        ray_remote_args_fn=_retries,
     )
 
 
-def _retries() -> dict[str, int]:
-    """Without this, Ray would restart a worker that dies of its share for ever."""
-    return {"max_task_retries": RETRIES}
+class Attempts:
+    """Counts how often each share has been begun. One process of a run holds it; losing it only restarts the count."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[int] = Counter()
+
+    def begin(self, share: int) -> int:
+        """The number of this attempt, from 1. share: the number of its first job."""
+        self.counts[share] += 1
+        return self.counts[share]
 
 
 class Painter:
-    """A worker: holds one stylizer, and paints the jobs of a batch of rows."""
+    """A worker: holds one stylizer, and paints the jobs of a batch of rows.
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    attempts: a handle of `Attempts`. Ray begins a share again if its worker died; a share that kills every worker fails
+    after some attempts, and the others go on.
+    """
+
+    attempts_allowed = 3
+
+    def __init__(self, task: Task, attempts: Any) -> None:
+        self.task, self.attempts = task, attempts
         self.stylizer = Stylizer(task.model, task.device, task.precision, task.compile, task.default)
         self.draw = drawing(self.stylizer, task.options, task.seed)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        import ray
+
         numbers = {_job(batch, row): int(number) for row, number in enumerate(batch["number"])}
+        if ray.get(self.attempts.begin.remote(min(numbers.values()))) > self.attempts_allowed:
+            why = f"given up after {self.attempts_allowed} workers died of this picture or of one painted with it"
+            return {
+                "number": list(numbers.values()),
+                "error": [f"cannot paint {self.task.plan.source.name_of(job.name)}: {why}" for job in numbers],
+            }
         found: list[tuple[int, str]] = []
         try:
             for job, error in self.shards(list(numbers)) if self.task.plan.shards else self.pictures(batch):

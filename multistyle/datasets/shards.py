@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 from ..errors import MultistyleError
 from ..folder_plan import PICTURES, Job, jobs_for
@@ -166,10 +166,26 @@ class _ShardPainter:
             self.output.addfile(header, io.BytesIO(member.content))
 
 
+class _Counted:
+    """A stream for `tarfile` that counts its bytes."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.count = stream, 0
+
+    def read(self, size: int) -> bytes:
+        content = self.stream.read(size)
+        self.count += len(content)
+        return content
+
+
 def _members(source: Place, shard: str) -> Iterator[_Member]:
-    """The files in a shard, one after the other."""
-    with source.opened(shard) as stream, tarfile.open(fileobj=stream, mode="r|*") as archive:
-        for member in archive:
-            content = archive.extractfile(member)
-            if content is not None:
-                yield _Member(member.name, member.mtime, content.read())
+    """The files in a shard, one after the other. Raises `TarError` if it is damaged."""
+    with source.opened(shard) as stream:
+        counted = _Counted(stream)
+        with tarfile.open(fileobj=cast(BinaryIO, counted), mode="r|") as archive:
+            for member in archive:
+                content = archive.extractfile(member)
+                if content is not None:
+                    yield _Member(member.name, member.mtime, content.read())
+        if counted.count < archive.offset + tarfile.BLOCKSIZE:  # `tarfile` accepts an archive without its last block
+            raise tarfile.ReadError("unexpected end of data")
