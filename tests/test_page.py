@@ -360,7 +360,7 @@ def test_the_command_serves_until_it_is_interrupted(weight_file, picture):
 
 def assert_moves_are_followed(client: httpx.Client, picture: bytes) -> None:
     """Move sliders from four clients at once; the last painting of each is that of its last mix."""
-    moves, last = 25, {}
+    moves, last = 50, {}
 
     def move(name: str) -> None:
         with httpx.Client(base_url=client.base_url, trust_env=False, timeout=60) as own:
