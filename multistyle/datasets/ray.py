@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MultistyleError, as_line
 from ..files import remove_stale
 from ..folder_plan import Job
-from ..jobs import Files, Outcome, drawing, paint_jobs
+from ..jobs import Files, Outcome, drawing, make_folder, paint_jobs
 from ..messages import printable
 from ..painting import PaintOptions
 from ..stylizer import Stylizer
@@ -80,7 +80,7 @@ def paint_on_ray(
 def _paint(plan: DataPlan, task: Task, group: Workers, mixes: dict[str, str] | None) -> Generator[Outcome, None, None]:
     jobs, failures = plan.folder.jobs, {}
     if plan.target.local:
-        plan.folder.target.mkdir(parents=True, exist_ok=True)
+        make_folder(plan.folder.target)
         remove_stale(plan.folder.target, nested=True)
     with recording(plan, mixes):
         try:

@@ -30,8 +30,8 @@ class DyingOnce(on_ray.Painter):
     flag = FOLDER / "died"
 
     def pictures(self, batch):
-        for number, outcome in enumerate(super().pictures(batch)):
-            if number == 1 and not self.flag.exists():
+        for outcome in super().pictures(batch):
+            if not self.flag.exists():
                 self.flag.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             yield outcome
@@ -61,7 +61,9 @@ def folders():
     whole = on_ray._batches
 
     def interrupted(*arguments):
-        yield next(whole(*arguments))
+        batches = whole(*arguments)
+        yield next(batches)
+        batches.close()
         raise KeyboardInterrupt
 
     on_ray._batches = interrupted
