@@ -22,7 +22,7 @@ from ..stylizer import Stylizer
 from .answers import Answer, answers, batch_key, facts_header
 from .painting_queue import Job, PaintingQueue
 from .refusal import Abandoned, Refusal
-from .requests import BYTES, MASKS, PIXELS, PaintRequest, formats, paint_request, sequence_request
+from .requests import BYTES, MASKS, PIXELS, PaintRequest, paint_request, sequence_request
 from .security import Guard
 from .thumbnails import STATIC, config, config_file, default_style, style_list, thumbnails
 
@@ -50,7 +50,7 @@ class Page:
         self.stylizer, self.host = stylizer, host
         self.queue = PaintingQueue(lambda jobs: answers(stylizer, jobs), TOGETHER)
         self.thumbnails = thumbnails(stylizer, progress)
-        facts = {"backend": "server", "limits": LIMITS, "formats": formats(), "arguments": list(arguments)}
+        facts = {"backend": "server", "limits": LIMITS, "arguments": list(arguments)}
         self.config = config_file(config(stylizer, video=find_spec("av") is not None, **facts))
 
     def app(self) -> Starlette:

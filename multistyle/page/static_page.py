@@ -29,7 +29,6 @@ RUNTIME = {  # its files, and the hashes of those of that version
     ),
 }
 MODEL, CONFIG = "multistyle.onnx", "config.json"
-FORMATS = ["jpg", "png", "webp"]  # that a browser writes
 
 
 def write_static_page(
@@ -61,7 +60,7 @@ def write_static_page(
         with atomic_write(folder / "runtime" / name) as temporary:
             shutil.copyfile(Path(runtime) / name, temporary)
         files[part] = {"url": f"runtime/{name}"}
-    facts = {"backend": "onnx", "model": MODEL, "names": stylizer.names, "runtime": files, "formats": FORMATS}
+    facts = {"backend": "onnx", "model": MODEL, "names": stylizer.names, "runtime": files}
     limits = {"bytes": BYTES, "pixels": PIXELS}
     _write(folder / CONFIG, config_file(config(stylizer, video=False, limits=limits, **facts)))
 

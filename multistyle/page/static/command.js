@@ -10,9 +10,9 @@ export function paintingStem(photo) {
 }
 
 /** `multistyle stylize ...` for a POSIX shell; `extra` are arguments that name weight and style files. */
-export function stylizeCommand(photo, state, extra, formats = WRITTEN) {
+export function stylizeCommand(photo, state, extra) {
   const [, suffix] = photo.parts;
-  const kept = formats.includes(suffix.slice(1).toLowerCase()) ? suffix : ".png";
+  const kept = WRITTEN.includes(suffix.slice(1).toLowerCase()) ? suffix : ".png";
   const words = ["multistyle", "stylize", asFile(photo.name), "-o", asFile(paintingStem(photo) + kept)];
   words.push("--mix", mixText(state.whole));
   if (state.strength !== 1) words.push("--strength", `${state.strength}`);

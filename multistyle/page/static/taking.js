@@ -51,7 +51,7 @@ export function createTaking(element, config, painter, state, job, finished, mes
     if (!job()) return messages.fail("Open a photo first.");
     const { photo } = job();
     const masks = state.painted;
-    await copy(stylizeCommand(photo, state, config.arguments ?? [], config.commandFormats),
+    await copy(stylizeCommand(photo, state, config.arguments ?? []),
       masks.length ? "The command is copied. Its masks are saved as files." : "The command is copied.");
     for (const [index, region] of masks.entries()) save(await region.mask.blob(), maskName(index));
   }
