@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -18,15 +20,15 @@ from .thumbnails import STATIC, config, config_file, thumbnails
 
 VERSION = "1.30.0"  # of onnxruntime-web
 CDN = f"https://cdn.jsdelivr.net/npm/onnxruntime-web@{VERSION}/dist/"
-RUNTIME = {  # its files, and the hashes of those of that version
-    "script": (
-        "ort.wasm.bundle.min.mjs",
-        "sha384-PLWz+nHEVHpjwBsO0YVdvQj6n5814Iv8E3b8FG0Rp/uIAtjFMCKOpP66iPzedrIG",
-    ),
-    "binary": (
-        "ort-wasm-simd-threaded.wasm",
-        "sha384-vjBJ1z7qrhkTyYsNqKeF6c7N+nOJSU94czEo+tvZcu8G75JparGq9kB+kTnEUNVM",
-    ),
+RUNTIME = {  # script and binary, for the processor and for GPUs
+    "wasm": ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"),
+    "webgpu": ("ort.webgpu.bundle.min.mjs", "ort-wasm-simd-threaded.asyncify.wasm"),
+}
+HASHES = {  # SHA-384 of these files of that version
+    "ort.wasm.bundle.min.mjs": "PLWz+nHEVHpjwBsO0YVdvQj6n5814Iv8E3b8FG0Rp/uIAtjFMCKOpP66iPzedrIG",
+    "ort-wasm-simd-threaded.wasm": "vjBJ1z7qrhkTyYsNqKeF6c7N+nOJSU94czEo+tvZcu8G75JparGq9kB+kTnEUNVM",
+    "ort.webgpu.bundle.min.mjs": "1ntMeyj+z5diX6vBR5h+zlJBPc4iNvhCxE6nlammh8daBYcLBZkzrwDkuJjhwI+f",
+    "ort-wasm-simd-threaded.asyncify.wasm": "EPVDLTxuO663dkZO/pcKJF6vOyyfq/5z9FY1oksN0UWFX2ABH4wDDZQHeNoUleWR",
 }
 MODEL, CONFIG = "multistyle.onnx", "config.json"
 
@@ -52,17 +54,25 @@ def write_static_page(
     stylizer = Stylizer(model, "cpu", "float32")
     for name, body in thumbnails(stylizer, progress).items():
         _write(folder / "thumbnails" / f"{name}.jpg", body)
-    files: dict[str, Any] = {}
-    for part, (name, integrity) in RUNTIME.items():
-        if runtime is None:
-            files[part] = {"url": CDN + name, "integrity": integrity}
-            continue
-        with atomic_write(folder / "runtime" / name) as temporary:
-            shutil.copyfile(Path(runtime) / name, temporary)
-        files[part] = {"url": f"runtime/{name}"}
-    facts = {"backend": "onnx", "model": MODEL, "names": stylizer.names, "runtime": files}
+    if runtime is not None:
+        for name in HASHES:
+            with atomic_write(folder / "runtime" / name) as temporary:
+                shutil.copyfile(Path(runtime) / name, temporary)
+    facts = {"backend": "onnx", "model": MODEL, "names": stylizer.names}
     limits = {"bytes": BYTES, "pixels": PIXELS}
-    _write(folder / CONFIG, config_file(config(stylizer, video=False, limits=limits, **facts)))
+    files = _runtime_files(runtime is not None)
+    _write(folder / CONFIG, config_file(config(stylizer, video=False, limits=limits, runtime=files, **facts)))
+
+
+def _runtime_files(local: bool) -> dict[str, Any]:
+    """Where the page finds the files of the runtime."""
+
+    def place(name: str) -> dict[str, str]:
+        if local:
+            return {"url": f"runtime/{name}"}
+        return {"url": CDN + name, "integrity": f"sha384-{HASHES[name]}"}
+
+    return {kind: {"script": place(script), "binary": place(binary)} for kind, (script, binary) in RUNTIME.items()}
 
 
 def check_static(folder: Path, runtime: str | Path | None) -> None:
@@ -71,9 +81,12 @@ def check_static(folder: Path, runtime: str | Path | None) -> None:
         raise MultistyleError(f"{folder} is a file; name a folder")
     if folder.is_dir() and any(folder.iterdir()) and not _holds_page(folder):
         raise MultistyleError(f"the folder {folder} is not empty and holds no such page; name another")
-    for name, _ in RUNTIME.values():
-        if runtime is not None and not (Path(runtime) / name).is_file():
+    for name, expected in HASHES.items() if runtime is not None else ():
+        file = Path(runtime or "") / name
+        if not file.is_file():
             raise MultistyleError(f"{runtime} has no {name}; name the folder dist of onnxruntime-web {VERSION}")
+        if base64.b64encode(hashlib.sha384(file.read_bytes()).digest()).decode() != expected:
+            raise MultistyleError(f"{file} is of another version: npm install onnxruntime-web@{VERSION}")
     if not folder.parent.is_dir():
         raise MultistyleError(f"there is no folder {folder.parent}")
     check_export(folder / MODEL if folder.is_dir() else folder.parent / MODEL, "float32")
