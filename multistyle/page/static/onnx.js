@@ -16,6 +16,19 @@ export function createPainter(config) {
     old.last.then(() => old.stop());
   }
 
+  /** Paint. A GPU that fails, such as for lack of memory, is given up for the processor. */
+  async function painted(job, signal, progress) {
+    const asked = worker;
+    try {
+      return await asked.paint(job, signal, progress);
+    } catch (error) {
+      if (signal?.aborted || asked.kind === "wasm") throw error;
+      asked.stop(error);
+      if (worker === asked) worker = new PaintingWorker(config, "wasm");
+      return worker.paint(job, signal, progress);
+    }
+  }
+
   /** A mix as weights in the order of the file's styles. */
   function blendOf(mix, strength) {
     const weights = new Map(mix.map(([name, share]) => [name, share * strength]));
@@ -33,7 +46,7 @@ export function createPainter(config) {
     }));
     const { strength, stroke, keepColors } = options;
     const job = { pixels: image.data, width, height, blend: blendOf(mix, strength), regions, stroke, keepColors };
-    const pixels = await worker.paint(job, signal, options.progress);
+    const pixels = await painted(job, signal, options.progress);
     gpu ??= tryGpu();
     context.putImageData(new ImageData(pixels, width, height), 0, 0);
     const type = TYPES[options.format ?? photo.suffix] ?? "image/png";
