@@ -329,6 +329,19 @@ def test_the_papers_recipe_trains(material, random_vgg):
     assert trainer.done == 6
 
 
+def test_a_loss_network_in_bfloat16_gives_nearly_the_same_losses_and_gradients(material):
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        trainer = make_trainer(material, replace(CONFIG, loss_precision=precision))
+        losses = trainer.step(torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+        gradient = torch.cat([parameter.grad.flatten() for parameter in trainer.model.network.parameters()])
+        assert gradient.dtype == losses.total.dtype == torch.float32
+        found[precision] = torch.stack(losses), gradient
+    (losses, gradient), (others, other) = found.values()
+    assert 0 < (others - losses).norm() < 0.01 * losses.norm()
+    assert 0 < (other - gradient).norm() < 0.4 * gradient.norm()  # max pooling jumps
+
+
 def test_the_published_network_has_the_published_size():
     paper = read_config(ROOT / "train" / "configs" / "paper.toml")
     network = StyleNetwork(paper.network(), 2)

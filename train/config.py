@@ -35,6 +35,7 @@ POSITIVE = {"learning_rate": 1e3, "clip": math.inf}  # largest value of a field 
 CHOICES = {
     "schedule": ("cosine", "constant"),
     "precision": ("float32", "bfloat16"),
+    "loss_precision": ("float32", "bfloat16"),
     "blends": ("mixed", "single"),
     "loss_network": ("vgg19", "vgg16"),
     "pooling": ("max", "average"),
@@ -66,7 +67,8 @@ class TrainConfig:
     warmup: int = 200  # steps in which the learning rate rises to its highest
     schedule: str = "cosine"  # what the learning rate does then: fall to 0 along a "cosine", or stay "constant"
     clip: float = 5.0  # largest norm of the gradient; inf: no limit
-    precision: str = "float32"  # of the style network, or "bfloat16"; losses are always float32
+    precision: str = "float32"  # of the style network, or "bfloat16"
+    loss_precision: str = "float32"  # of the loss network in training, or "bfloat16"; Grams are always float32
     blends: str = "mixed"  # what is drawn for each crop: any blend, or "single", one painter alone
     favoured: tuple[str, ...] = ()  # painters drawn twice as often as the others
     repaint: float = 0.0  # share of steps that paint the network's own half-size painting, enlarged, not the photo

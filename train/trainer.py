@@ -24,7 +24,7 @@ from .data import PhotoSet, step_seed
 from .evaluation import CROPS, centre_squares, evenly_spaced, painter_losses
 from .losses.objective import Losses, Objective
 from .losses.regularizers import draw_offset
-from .losses.step_loss import StepLoss
+from .losses.step_loss import StepLoss, precision_of
 from .parallel import Team
 
 FREE_KEYS = {"steps", "accumulate", "checkpoint_minutes", "preview_steps"}  # a resumed run may change these
@@ -92,7 +92,7 @@ class Trainer:
     def repaint(self, photos: Tensor, blend: Tensor) -> Tensor:
         """Photos (B, 3, crop, crop), painted at half their size in blend (B, S) and enlarged again."""
         half = F.interpolate(photos, scale_factor=0.5, mode="bilinear", antialias=True)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+        with precision_of(self.config.precision, self.device):
             painted = self.model.network(half, blend)
         larger = F.interpolate(painted.float(), photos.shape[2:], mode="bicubic").clamp(0, 1)
         return larger.contiguous(memory_format=self.format)

@@ -14,6 +14,11 @@ from .objective import Losses, Objective
 from .regularizers import SpikeMeter, hatch_loss, shift_loss, weave_loss
 
 
+def precision_of(name: str, device: torch.device) -> torch.autocast:
+    """The context in which convolutions on `device` run in the precision `name`, "float32" or "bfloat16"."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=name == "bfloat16")
+
+
 class StepLoss(nn.Module):
     """The objective and the regularizers of a network's paintings.
 
@@ -36,9 +41,10 @@ class StepLoss(nn.Module):
         """
         config = self.config
         meter = SpikeMeter(config.crop)
-        with torch.autocast(photos.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        with precision_of(config.precision, photos.device):
             painted = self.network(photos, blend, meter if config.spike_weight else conditional_instance_norm)
-        losses = Losses(*(loss.mean() for loss in self.objective(painted, photos, blend)))
+        with precision_of(config.loss_precision, photos.device):
+            losses = Losses(*(loss.mean() for loss in self.objective(painted, photos, blend)))
         total = losses.total + config.spike_weight * meter.penalty
         if config.weave_weight:
             total = total + config.weave_weight * weave_loss(painted.float())
@@ -46,7 +52,7 @@ class StepLoss(nn.Module):
             total = total + config.hatch_weight * hatch_loss(painted.float())
         rows = slice(first % 2, None, 2)  # every second row is enough; each costs a second pass
         if config.shift_weight and len(photos[rows]):
-            with torch.autocast(photos.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            with precision_of(config.precision, photos.device):
                 drift = shift_loss(self.network, photos[rows], blend[rows], painted[rows], offset)
             part = len(photos[rows]) / len(photos) * config.batch / ((config.batch + 1) // 2)  # 1 in an even part
             total = total + config.shift_weight * part * drift

@@ -64,6 +64,7 @@ def total_variation(image: Tensor) -> Tensor:
 def blend_grams(targets: Grams, blend: Tensor) -> Grams:
     """The targets of a blend: for each layer the mean of `targets` (S, C, C) weighted by blend (B, S): (B, C, C).
 
-    Weights need not sum to 1, so that a photo's share can be added.
+    Weights need not sum to 1, so that a photo's share can be added. In float32, under autocast too.
     """
-    return {layer: torch.einsum("bs,scd->bcd", blend, target) for layer, target in targets.items()}
+    with torch.autocast(blend.device.type, enabled=False):
+        return {layer: torch.einsum("bs,scd->bcd", blend, target) for layer, target in targets.items()}
