@@ -372,7 +372,8 @@ def assert_moves_are_followed(url: str, pid: int, picture: bytes) -> None:
         async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as client:
 
             async def painted(step: int) -> httpx.Response:
-                return await client.post(f"paint?mix=wave={step},scream=1&session=visitor-number-{visitor}", content=picture)
+                mix = f"wave={step},scream=1"
+                return await client.post(f"paint?mix={mix}&session=visitor-number-{visitor}", content=picture)
 
             earlier = []
             for step in range(1, 50):
