@@ -1,14 +1,18 @@
 """What a picture of any size costs: python -m benchmarks.strips PHOTO [--megapixels 1,4,16,64]
 
-For each size, enlarges a photo to a PNG file and paints that file in strips, file to file, in a new process. Prints
-seconds, seconds per megapixel relative to the first size, and the peak memory above the loaded program.
+For each size, enlarges a photo to a PNG file and paints that file in strips, file to file, in a new process: several
+turns, each with all strokes one after the other. Prints, for each size and stroke, the median of the seconds; seconds
+per megapixel, relative to the first size; seconds relative to the first stroke, as the median over turns; and the peak
+memory above the loaded program.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Annotated
 
 import torch
@@ -34,21 +38,33 @@ def main(
     weights: Annotated[Path | None, typer.Option(help="Weight file; default: the shipped one.")] = None,
     estimate: Annotated[bool, typer.Option("--estimate", help="Take the statistics from a reduced picture.")] = False,
     stroke: Annotated[
-        str, typer.Option(help="Size of the strokes: off is one pass; auto or a number, several.")
-    ] = "off",
+        list[str] | None,
+        typer.Option(help="Size of the strokes, repeatable: off (default), one pass; auto or a number."),
+    ] = None,
+    turns: Annotated[int, typer.Option(min=1, help="How often each is painted.")] = 3,
 ) -> None:
     """Measure painting in strips at several sizes."""
-    sizes = numbers(megapixels)
-    tell(f"{'megapixels':>10} {'seconds':>8} {'per megapixel':>14} {'peak memory':>12}")
-    first = None
+    sizes, strokes = numbers(megapixels), stroke or ["off"]
+    tell(f"{'megapixels':>10} {'stroke':>6} {'seconds':>8} {'per megapixel':>14} {'to first':>9} {'peak memory':>12}")
+    first: dict[str, float] = {}
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "photo.png"
             pixels = enlarge(photo, size, file)
-            seconds, memory = in_new_processes(measure, (file, weights, estimate, stroke))[0]
-        rate = seconds / pixels
-        first = first or rate
-        tell(f"{pixels / 1e6:10.1f} {seconds:8.1f} {rate / first:13.2f}x {memory / 1e9:9.2f} GB")
+            found = [measure_all(file, weights, estimate, strokes) for _ in range(turns)]
+        for index, name in enumerate(strokes):
+            seconds = median(turn[index][0] for turn in found)
+            ratio = median(turn[index][0] / turn[0][0] for turn in found)
+            memory = max(turn[index][1] for turn in found)
+            rate = seconds / pixels
+            relative = rate / first.setdefault(name, rate)
+            sizes_and_times = f"{pixels / 1e6:10.1f} {name:>6} {seconds:8.1f} {relative:13.2f}x {ratio:8.2f}x"
+            tell(f"{sizes_and_times} {memory / 1e9:9.2f} GB")
+
+
+def measure_all(file: Path, weights: Path | None, estimate: bool, strokes: Sequence[str]) -> list[tuple[float, int]]:
+    """`measure` for each stroke, each in a new process, one after the other."""
+    return [in_new_processes(measure, (file, weights, estimate, stroke))[0] for stroke in strokes]
 
 
 def numbers(text: str) -> list[float]:

@@ -62,10 +62,12 @@ def test_enlarged_photos_have_the_pixels_asked_for(sample, tmp_path):
 
 
 def test_the_strips_benchmark_prints_a_row_for_each_size(sample, weight_file, invoke):
-    done = invoke(strips.main, sample, "--megapixels", "0.1,0.2", "--weights", weight_file)
+    options = ["--megapixels", "0.1,0.2", "--stroke", "off", "--stroke", "2", "--turns", "1"]
+    done = invoke(strips.main, sample, *options, "--weights", weight_file)
     assert done.exit_code == 0, done.exception
-    rows = done.stdout.splitlines()
-    assert len(rows) == 3 and "1.00x" in rows[1] and rows[2].split()[0] == "0.2"
+    _, *rows = [line.split() for line in done.stdout.splitlines()]
+    assert [row[:2] for row in rows] == [["0.1", "off"], ["0.1", "2"], ["0.2", "off"], ["0.2", "2"]]
+    assert [row[3] for row in rows[:2]] == ["1.00x"] * 2 and [row[4] for row in rows[::2]] == ["1.00x"] * 2
 
 
 @pytest.mark.parametrize("sizes", ["", "1,x", "0", "-1", "nan", "inf"])

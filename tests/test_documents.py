@@ -1,11 +1,14 @@
 """The documents against the code: the painters' table, the commands and options they print, their links."""
 
+import os
 import re
+import shlex
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from multistyle.cli import app
 from multistyle.painting import PaintOptions
@@ -55,13 +58,38 @@ def test_the_table_of_python_options_is_that_of_paint_options():
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_printed_commands_exist_with_their_options(document):
-    for line in re.findall(r"^multistyle (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE):
+    commands = re.sub(r"^```text\n.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for line in re.findall(r"^multistyle (.*)$", commands, re.MULTILINE):
         command, *words = line.split()
         if line.startswith("-"):
             assert {command, *words} <= {name for parameter in GROUP.params for name in parameter.opts}, line
             continue
         assert command in COMMANDS, line
         assert {word for word in words if word.startswith("-") and word != "-"} <= options_of(command), line
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/scripts.md"])
+def test_commands_print_what_the_documents_show(document, sample, tmp_path, monkeypatch):
+    """Blocks of commands followed by a block of output, with one sentence between them at most."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for name in ("photo.jpg", "a.jpg", "b.jpg", "photos/a.jpg", "photos/b.jpg", "photos/c.jpg"):
+        (tmp_path / name).write_bytes(sample.read_bytes())
+    text = (ROOT / document).read_text(encoding="utf-8")
+    blocks = list(re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    pairs = [
+        (one[2], two[2])
+        for one, two in zip(blocks, blocks[1:])
+        if one[1] == "sh" and two[1] in ("text", "json") and two.start() - one.end() < 200
+    ]
+    assert pairs
+    for commands, expected in pairs:
+        printed = ""
+        for line in commands.splitlines():
+            done = CliRunner().invoke(app, shlex.split(line)[1:])
+            assert done.exit_code == 0, done.stderr
+            printed += done.stdout.replace(os.path.realpath(tmp_path), "/home/ada")
+        assert re.sub(r'"seconds": [0-9.]+', "S", printed) == re.sub(r'"seconds": [0-9.]+', "S", expected)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

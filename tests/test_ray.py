@@ -200,3 +200,24 @@ def test_without_ray_one_line_says_what_to_install(run, data, tmp_path, monkeypa
 def test_parts_and_ray_do_not_go_together(run, data, tmp_path):
     result = run("folder", data / "photos", tmp_path / "out", "--ray", "auto", "--part", "1/2")
     assert result.exit_code == 2 and "leave --part out" in result.stderr
+
+
+def test_the_example_paints_batches(tmp_path):
+    needs(find_spec("ray"), "ray is not installed")
+    for number in range(3):
+        write_image(tmp_path / f"{number}.png", torch.rand(3, 40, 50))
+    command = [sys.executable, str(ROOT / "examples" / "ray_batches.py"), str(tmp_path)]
+    done = subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and done.stdout == "(3, 224, 224, 3)\n", done.stderr
+
+
+def test_the_benchmark_compares_the_three_ways(data, tmp_path):
+    for package in ("ray", "pyarrow"):
+        needs(find_spec(package), f"{package} is not installed")
+    command = [sys.executable, "-m", "benchmarks.datasets", "--count", "16", "--turns", "1"]
+    command += ["--weights", str(data / "weights.safetensors")]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    rows = [line.rsplit(maxsplit=5) for line in done.stdout.splitlines()[1:]]
+    assert [row[0] for row in rows] == ["plain", "--part K/2", "--ray auto"]
+    assert rows[0][2] == "1.00x" and all(float(row[-1]) <= 2 for row in rows)
