@@ -5,7 +5,8 @@ this machine's cores; and on a local Ray (`--ray auto`), if it is installed. The
 pictures and one for all of them give the rate, and the time that starting and ending takes.
 
 Prints, for each way, the pictures a second and what they are relative to the plain command; the seconds of start-up;
-the hours that a million pictures would take here; and how far the paintings are from the plain command's.
+the hours that a million pictures would take here; and the largest difference from the plain command's paintings, in
+grey levels. (JPEG makes several levels of one.)
 """
 
 from __future__ import annotations
