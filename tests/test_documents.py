@@ -1,5 +1,6 @@
 """The documents against the code: the painters' table, the commands and options they print, their links."""
 
+import itertools
 import os
 import re
 import shlex
@@ -79,7 +80,7 @@ def test_commands_print_what_the_documents_show(document, sample, tmp_path, monk
     blocks = list(re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
     pairs = [
         (one[2], two[2])
-        for one, two in zip(blocks, blocks[1:])
+        for one, two in itertools.pairwise(blocks)
         if one[1] == "sh" and two[1] in ("text", "json") and two.start() - one.end() < 200
     ]
     assert pairs
