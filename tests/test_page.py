@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -346,7 +347,9 @@ def test_a_taken_port_and_a_foreign_address_are_one_line(weight_file):
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 def test_the_command_serves_until_it_is_interrupted(weight_file, picture):
     command = [sys.executable, "-m", "multistyle", "page", "--port", "0", "--no-open", "--weights", str(weight_file)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    as_in_a_terminal = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # background jobs ignore Ctrl-C
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, preexec_fn=as_in_a_terminal, **pipes) as process:
         try:
             url = process.stdout.readline().split()[0]
             assert url.startswith("http://127.0.0.1:")
