@@ -38,7 +38,7 @@ class FastNetwork(nn.Module):
         self.network = network
         for index, layer in enumerate(network.up[:-1]):
             assert isinstance(layer, UpsampledConvolution)
-            self.register_buffer(f"up{index}", upsampling_kernel(layer))
+            self.register_buffer(f"up{index}", upsampling_kernel(layer).detach())
 
     def forward(
         self, image: Tensor, blend: Tensor, carried: Tensor | None = None, share: Tensor | None = None
@@ -103,7 +103,7 @@ def upsampling_kernel(layer: UpsampledConvolution) -> Tensor:
     """
     rows = torch.tensor(TAPS[layer.upsampling]).to(layer.weight)
     taps = torch.stack([rows[:3], rows[1:]])  # (phase, pixel of the kernel, cell)
-    kernel = torch.einsum("oikl,aku,blv->aboiuv", layer.weight.detach(), taps, taps)
+    kernel = torch.einsum("oikl,aku,blv->aboiuv", layer.weight, taps, taps)
     return kernel.flatten(0, 2).contiguous(memory_format=torch.channels_last)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from comparing import relative_distance
 
 from train.losses.terms import (
     absolute_error,
@@ -25,6 +26,16 @@ def test_gram_does_not_overflow_in_half_precision():
     with torch.autocast("cpu", torch.bfloat16):
         inside = gram(features)
     assert torch.equal(inside, gram(features))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_gradient_of_a_gram_is_that_of_autograd(layout):
+    features = torch.randn(2, 5, 6, 4).contiguous(memory_format=layout).requires_grad_()
+    flat = features.flatten(2)
+    weights = torch.randn(2, 5, 5)  # not symmetric
+    (expected,) = torch.autograd.grad((flat @ flat.transpose(1, 2) / 24 * weights).sum(), features)
+    (found,) = torch.autograd.grad((gram(features) * weights).sum(), features)
+    assert relative_distance(found, expected) < 1e-5
 
 
 def test_relative_error_is_0_for_equal_and_1_for_nothing_and_one_number_a_sample():

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from multistyle.errors import MultistyleError
-from multistyle.network import PHOTO, StyleNetwork
+from multistyle.network import PHOTO
 from multistyle.weights import PHOTO_STYLE, Model, Style
 
 from .blends import draw_blends, draw_odds
@@ -26,6 +26,7 @@ from .losses.objective import Losses, Objective
 from .losses.regularizers import draw_offset
 from .losses.step_loss import StepLoss, precision_of
 from .parallel import Team
+from .training_network import training_network
 
 FREE_KEYS = {"steps", "accumulate", "checkpoint_minutes", "preview_steps"}  # a resumed run may change these
 ALONE = Team()
@@ -55,7 +56,7 @@ class Trainer:
         self.config, self.objective, self.device, self.team = config, objective, device, team
         self.rows = team.rows(config.batch, config.accumulate)
         self.format = torch.channels_last if config.channels_last else torch.contiguous_format
-        network = StyleNetwork(config.network(), 1 + len(styles))
+        network = training_network(config.network(), 1 + len(styles))
         self.model = Model(network.to(device).to(memory_format=self.format), [PHOTO_STYLE, *styles])
         self.loss = team.wrap(StepLoss(network, objective, config))
         self.optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)

@@ -45,9 +45,7 @@ class Objective:
 
     def blended_targets(self, photo: Tensor, blend: Tensor) -> Grams:
         """The target Grams of blend (B, S): the painters' by their weights, plus the photo's own by that of photo."""
-        painters = blend.clone()
-        painters[:, PHOTO] = 0
-        targets = blend_grams({k: torch.cat([torch.zeros_like(t[:1]), t]) for k, t in self.targets.items()}, painters)
+        targets = blend_grams(self.targets, blend[:, PHOTO + 1 :])
         mixed = blend[:, PHOTO].nonzero()[:, 0]
         if len(mixed):
             own = self.grams(photo[mixed])

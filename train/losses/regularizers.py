@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from multistyle.network import EPSILON, STRIDE, modulate, moments
+from multistyle.network import STRIDE
+
+from ..normalization import instance_norm, norm_and_spikes
 
 SPIKE = 6.0  # deviations; the largest values of a channel on ordinary photos
 CELLS = 8  # periods; fewer would mistake texture for a weave, more would miss one that bends
@@ -33,11 +35,11 @@ class SpikeMeter:
         self.penalty: Tensor | float = 0.0
 
     def __call__(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        mean, variance = moments(x)
-        if x.shape[2] < self.full:
-            deviations = (x - mean[..., None, None]) * torch.rsqrt(variance + EPSILON)[..., None, None]
-            self.penalty = self.penalty + (deviations.abs() - SPIKE).clamp_min(0).square().mean()
-        return modulate(x, mean, variance, scale, shift)
+        if x.shape[2] >= self.full:
+            return instance_norm(x, scale, shift)
+        normalized, spikes = norm_and_spikes(x, scale, shift, SPIKE)
+        self.penalty = self.penalty + spikes
+        return normalized
 
 
 def draw_offset(draws: torch.Generator) -> tuple[int, int]:
@@ -91,7 +93,7 @@ def hatch_loss(painted: Tensor) -> Tensor:
     hann = torch.hann_window(WINDOW, device=painted.device)
     taper, frequency = hann[:, None] * hann, torch.fft.fftfreq(WINDOW, device=painted.device)
     fine = (torch.hypot(frequency[:, None], frequency[None]) > FINE).to(painted.dtype)
-    energy = torch.fft.fft2(patches * taper).abs().square().sum(1) * fine / taper.square().sum()
+    energy = torch.view_as_real(torch.fft.fft2(patches * taper)).square().sum((1, -1)) * fine / taper.square().sum()
     relative = energy / (energy.mean((3, 4), keepdim=True) + UNSEEN)
     spectrum = relative.mean((1, 2))[:, None]
     around = _around(spectrum) / _around(fine[None, None]).clamp_min(1e-6)

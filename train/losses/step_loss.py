@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from multistyle.network import conditional_instance_norm
-
 from ..config import TrainConfig
+from ..normalization import instance_norm
 from .objective import Losses, Objective
 from .regularizers import SpikeMeter, hatch_loss, shift_loss, weave_loss
 
@@ -42,7 +42,7 @@ class StepLoss(nn.Module):
         config = self.config
         meter = SpikeMeter(config.crop)
         with precision_of(config.precision, photos.device):
-            painted = self.network(photos, blend, meter if config.spike_weight else conditional_instance_norm)
+            painted = self.network(photos, blend, meter if config.spike_weight else instance_norm)
         with precision_of(config.loss_precision, photos.device):
             losses = Losses(*(loss.mean() for loss in self.objective(painted, photos, blend)))
         total = losses.total + config.spike_weight * meter.penalty
@@ -53,7 +53,8 @@ class StepLoss(nn.Module):
         rows = slice(first % 2, None, 2)  # every second row is enough; each costs a second pass
         if config.shift_weight and len(photos[rows]):
             with precision_of(config.precision, photos.device):
-                drift = shift_loss(self.network, photos[rows], blend[rows], painted[rows], offset)
+                network = partial(self.network, norm=instance_norm)
+                drift = shift_loss(network, photos[rows], blend[rows], painted[rows], offset)
             part = len(photos[rows]) / len(photos) * config.batch / ((config.batch + 1) // 2)  # 1 in an even part
             total = total + config.shift_weight * part * drift
         return total, Losses(*(loss.detach() for loss in losses))

@@ -7,9 +7,11 @@ their targets, so that layers and painters need no separate weights, or absolute
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 Grams = dict[str, Tensor]  # layer name -> (B, C, C)
 Error = Callable[[Tensor, Tensor], Tensor]  # (value, target), both (B, ...) -> (B,)
@@ -18,8 +20,23 @@ Error = Callable[[Tensor, Tensor], Tensor]  # (value, target), both (B, ...) -> 
 def gram(features: Tensor) -> Tensor:
     """The Gram matrices (B, C, C) of features (B, C, H, W), divided by H * W; in float32, since float16 overflows."""
     with torch.autocast(features.device.type, enabled=False):
-        flat = features.float().flatten(2)
-        return flat @ flat.transpose(1, 2) / flat.shape[2]
+        found: Tensor = _Gram.apply(features.float().flatten(2))
+        return found
+
+
+class _Gram(torch.autograd.Function):
+    """x x^T / n of x (B, C, n). One product in the backward pass; autograd takes two, and adds them up."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x @ x.transpose(1, 2) / x.shape[2]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, outer: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return (x.transpose(1, 2) @ ((outer + outer.transpose(1, 2)) / x.shape[2])).transpose(1, 2)  # channels last
 
 
 def relative_error(value: Tensor, target: Tensor) -> Tensor:
