@@ -8,8 +8,7 @@ Deliberate departures from the paper:
 - A reserved style, row `PHOTO` of the table, returns the picture itself; see `StyleNetwork.forward`.
 - Scales and shifts of all normalizations of one style are one row of one table, so that a blend is one matrix
   product whatever the number of styles.
-- Any size from 1 x 1 up: the image is padded to the stride's grid and cropped back, with `FRAME` px more on every side.
-  Within some 4 px of an edge, where every layer's features mirror themselves, texture comes out softer than inside.
+- Any size from 1 x 1 up: see `multistyle.grid`.
 - The upsampling may be bilinear: nearest-neighbour leaves copies of the picture's frequencies around multiples of 1/4
   cycle a pixel, which show as a weave; bilinear attenuates them twice as strongly (in decibels), and is as fast.
 """
@@ -24,9 +23,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .grid import cut_from_grid, pad_to_grid
+
 PHOTO = 0  # the table's row of the reserved style "photo"
-STRIDE = 4  # two convolutions of stride 2
-FRAME = STRIDE  # px mirrored around every picture, painted and cut off
 MINIMUM = 8  # px; below it, reflection padding inside the network would be wider than its features
 EPSILON = 1e-5
 FLAT = 1e-6  # variance; trained channels have 0.02 and more
@@ -199,9 +198,8 @@ class StyleNetwork(nn.Module):
             raise ValueError(f"expected an image of shape (B, 3, H, W), got {tuple(image.shape)}")
         plain, (height, width) = (len(image), len(self.table)), image.shape[2:]
         if blend.shape not in (plain, (*plain, height, width)):
-            raise ValueError(
-                f"expected a blend of shape {plain} or {(*plain, height, width)}, got {tuple(blend.shape)}"
-            )
+            shapes = f"{plain} or {(*plain, height, width)}"
+            raise ValueError(f"expected a blend of shape {shapes}, got {tuple(blend.shape)}")
         padded_blend = blend if blend.ndim == 2 else pad_to_grid(blend)
         painted = cut_from_grid(self.paint(pad_to_grid(image), padded_blend, norm), height, width)
         photo = photo_share(blend).to(image.dtype)
@@ -251,25 +249,3 @@ def _mix(blend: Tensor, table: Tensor) -> Tensor:
 def photo_share(blend: Tensor) -> Tensor:
     """Photo's share of the result: (B, 1, 1, 1) for a blend (B, S), (B, 1, H, W) for a blend field (B, S, H, W)."""
     return blend[:, PHOTO, None, None, None] if blend.ndim == 2 else blend[:, PHOTO, None]
-
-
-def pad_to_grid(image: Tensor) -> Tensor:
-    """Pad (..., H, W) by `FRAME` on every side, and below and on the right to multiples of `STRIDE`.
-
-    Pads by reflection as far as the picture reaches, then by replication, so that even one pixel works.
-    """
-    for dim in (-2, -1):
-        image = image.index_select(dim, grid_index(image.shape[dim]).to(image.device))
-    return image
-
-
-def cut_from_grid(painted: Tensor, height: int, width: int) -> Tensor:
-    """Cut the picture of height x width px out of the painting of its padded version; undoes `pad_to_grid`."""
-    return painted[..., FRAME : FRAME + height, FRAME : FRAME + width]
-
-
-def grid_index(side: int) -> Tensor:
-    """The source pixel of each pixel of a padded side: .. 2, 1, 0, 1, .. side - 1, then back; see `pad_to_grid`."""
-    padded = (side + STRIDE - 1) // STRIDE * STRIDE + 2 * FRAME
-    place = (torch.arange(padded) - FRAME).abs()
-    return torch.minimum(place, 2 * side - 2 - place).clamp_min(0)

@@ -13,8 +13,9 @@ from .blend import Blend, blend_vector, is_constant, with_strength
 from .device import choose_device, choose_precision, is_out_of_memory, keep_freed_memory
 from .errors import MultistyleError
 from .fast_network import FastNetwork
+from .grid import cut_from_grid, pad_to_grid
 from .image import check_image
-from .network import cut_from_grid, pad_to_grid, photo_share
+from .network import photo_share
 from .weights import Model
 
 

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from .errors import MultistyleError
 from .fast_network import FastNetwork
 from .files import atomic_write, check_place
-from .network import StyleNetwork, cut_from_grid, grid_index, photo_share
+from .grid import cut_from_grid, grid_index
+from .network import StyleNetwork, photo_share
 from .weights import Model
 
 if TYPE_CHECKING:

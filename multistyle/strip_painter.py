@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .network import FRAME, STRIDE, StyleNetwork, grid_index, modulate, moments
+from .grid import FRAME, STRIDE, grid_index
+from .network import StyleNetwork, modulate, moments
 from .one_pass import check_painted
 from .pixels import put
 from .strip_source import Source

@@ -8,8 +8,9 @@ from comparing import relative_distance
 from conftest import TINY
 
 from multistyle.fast_network import FastNetwork, join_phases, split_phases
+from multistyle.grid import pad_to_grid
 from multistyle.image import read_image
-from multistyle.network import StyleNetwork, pad_to_grid
+from multistyle.network import StyleNetwork
 from multistyle.one_pass import Carry
 from multistyle.stylizer import Stylizer, load_stylizer
 

@@ -3,14 +3,13 @@ import torch
 import torch.nn.functional as F
 from comparing import relative_distance
 
+from multistyle.grid import cut_from_grid, pad_to_grid
 from multistyle.network import (
     PHOTO,
     NetworkConfig,
     StyleNetwork,
     UpsampledConvolution,
     conditional_instance_norm,
-    cut_from_grid,
-    pad_to_grid,
 )
 
 

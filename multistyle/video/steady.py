@@ -29,8 +29,9 @@ from torch import Tensor
 from ..blend import Blend
 from ..color import luminance
 from ..errors import BlendError, ImageError, MultistyleError
+from ..grid import STRIDE
 from ..image import check_image
-from ..network import STRIDE, photo_share
+from ..network import photo_share
 from ..one_pass import Carry, fit_blend
 from ..strokes import Stroke, halvings, paint_scales, stroke_depth, stroke_number
 from ..stylizer import Stylizer

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from multistyle.network import STRIDE
+from multistyle.grid import STRIDE
 
 from ..normalization import instance_norm, norm_and_spikes
 
