@@ -9,13 +9,14 @@ import typer
 
 from multistyle.cli.running import run
 from multistyle.device import choose_device
-from multistyle.errors import ImageError, MultistyleError, suggestion
+from multistyle.errors import ImageError, MultistyleError, WeightsError, suggestion
 from multistyle.files import check_input, check_place
 from multistyle.image import check_output, read_image, resize_image
 from multistyle.messages import say
-from multistyle.weights import load_weights
+from multistyle.weights import load_weights, save_weights
 
 from . import style_commands
+from .average import average_models
 from .config import read_config
 from .data import Photos, read_painting
 from .fit import build_trainer, check_outputs, facts_of_run, train_network
@@ -92,6 +93,16 @@ def fit(
             if team.leads:
                 say("stopped; the same command continues from here")
             raise typer.Exit(130) from None
+
+
+@app.command()
+def average(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Weight files of runs with the same --start.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Weight file to write.", metavar="FILE")],
+) -> None:
+    """Write the mean of the weights of runs that started from one file: often better than each of them."""
+    check_place(output, WeightsError, inputs=files)
+    save_weights(output, average_models([load_weights(file) for file in files]))
 
 
 @app.command()
