@@ -20,7 +20,11 @@ def run_of(steps: int, style: float) -> Model:
         "photos": 5,
         "steps": steps,
         "config": {"steps": steps},
-        "painters": {"starry": {"content": 1.0, "style": style}, "scream": {"style": style}},
+        "painters": {
+            "starry": {"content": 1.0, "style": style},
+            "scream": {"style": style},
+            "wave": {"content": "low", "style": style},
+        },
     }
     return replace(tiny_model(), training=facts)
 

@@ -39,10 +39,11 @@ def average_models(models: Sequence[Model]) -> Model:
 
 
 def _mean_losses(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The mean of each painter's content and style loss, as far as all runs have them."""
-    painters = [one.get("painters", {}) for one in facts]
-    return {
-        name: {loss: sum(losses[name][loss] for losses in painters) / len(painters) for loss in ("content", "style")}
-        for name in painters[0]
-        if all({"content", "style"} <= losses.get(name, {}).keys() for losses in painters)
-    }
+    """The mean of each painter's content and style loss, as far as all runs have them as numbers."""
+    means = {}
+    for name in facts[0].get("painters", {}):
+        found = [one.get("painters", {}).get(name, {}) for one in facts]
+        losses = {loss: [painter.get(loss) for painter in found] for loss in ("content", "style")}
+        if all(isinstance(value, float) for values in losses.values() for value in values):
+            means[name] = {loss: sum(values) / len(values) for loss, values in losses.items()}
+    return means
