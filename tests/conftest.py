@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from multistyle.cli import app
 from multistyle.image import write_image
 from multistyle.network import NetworkConfig, StyleNetwork
+from multistyle.onnx import export_onnx
 from multistyle.stylizer import Stylizer
 from multistyle.weights import PHOTO_STYLE, Model, Style, save_weights
 
@@ -71,6 +72,17 @@ def stylizer(model: Model) -> Stylizer:
 def weight_file(model: Model, tmp_path: Path) -> Path:
     file = tmp_path / "tiny.safetensors"
     save_weights(file, model)
+    return file
+
+
+@pytest.fixture(scope="session")
+def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model as an ONNX file, exported once for all tests, which takes seconds."""
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name, reason="the extra onnx is not installed")
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
+    export_onnx(tiny_model(), file)
     return file
 
 

@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from PIL import Image
 
 from multistyle.image import read_image, write_image
-from multistyle.onnx import export_onnx
 from multistyle.stylizer import Stylizer
 
 ROOT = Path(__file__).parents[1]
@@ -52,14 +51,11 @@ PAINTED = [
 ]
 
 
-def test_the_onnx_loop_paints_what_stylizer_paints(model, tmp_path):
-    for name in ("onnx", "onnxscript", "onnxruntime"):
-        pytest.importorskip(name, reason="the extra onnx is not installed")
-    export_onnx(model, tmp_path / "model.onnx")
+def test_the_onnx_loop_paints_what_stylizer_paints(model, onnx_file, tmp_path):
     paint, stylizer = load("onnx_loop").main, Stylizer(model, "cpu")
     for height, width, stroke, mix in PAINTED:
         write_image(tmp_path / "photo.png", smooth(height, width))
-        files = [str(tmp_path / name) for name in ("model.onnx", "photo.png", "out.png")]
+        files = [str(onnx_file), str(tmp_path / "photo.png"), str(tmp_path / "out.png")]
         paint(*files, mix, *([stroke] if stroke != "auto" else []))
         expected = stylizer(read_image(tmp_path / "photo.png"), mix, stroke=stroke)
         assert (read_image(tmp_path / "out.png") - expected).abs().max() * 255 <= 1, (height, width, stroke, mix)

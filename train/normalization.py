@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from multistyle.network import EPSILON, FLAT, modulate
+from multistyle.network import EPSILON, FLAT, modulate, moments
 
 
 def instance_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -37,21 +37,21 @@ class _InstanceNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, limit: float | None) -> tuple[Tensor, Tensor]:
-        mean = x.mean((2, 3), keepdim=True, dtype=torch.float32)
-        centred = x - mean
-        variance = centred.square().mean((2, 3), keepdim=True)
+        mean, variance = moments(x)
         excess, spikes = None, variance.new_zeros(())
         if limit is not None:
-            excess = F.softshrink(centred * torch.rsqrt(variance + EPSILON), limit)
+            deviation = torch.rsqrt(variance + EPSILON)[..., None, None]
+            excess = F.softshrink((x - mean[..., None, None]) * deviation, limit)
             spikes = excess.square().mean()
         ctx.save_for_backward(x, mean, variance, scale, excess)
-        return modulate(x, mean[:, :, 0, 0], variance[:, :, 0, 0], scale, shift), spikes
+        return modulate(x, mean, variance, scale, shift), spikes
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, outer: Tensor, outer_spikes: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, mean, variance, scale, excess = ctx.saved_tensors
-        pixels, scale = x.shape[2] * x.shape[3], scale.float()[..., None, None]
+        mean, variance, scale = (part.float()[..., None, None] for part in (mean, variance, scale))
+        pixels = x.shape[2] * x.shape[3]
         centred = x - mean
         total = outer.sum((2, 3), keepdim=True, dtype=torch.float32)
         product = (outer * centred).sum((2, 3), keepdim=True)
