@@ -12,7 +12,7 @@ from multistyle.errors import ImageError, MultistyleError
 from multistyle.image import read_image, write_image
 from train.__main__ import app
 from train.config import TrainConfig
-from train.gatys import check_memory, optimise, parse_paintings
+from train.gatys import check_memory, optimize, parse_paintings
 from train.losses.loss_network import load_loss_network
 from train.losses.objective import Objective
 
@@ -21,7 +21,7 @@ def test_every_iteration_lowers_the_loss_and_stays_a_picture(vgg):
     objective = Objective(TrainConfig(), load_loss_network([vgg]), [torch.rand(3, 48, 48)])
     photo, blend = torch.rand(1, 3, 32, 32), torch.tensor([[0.0, 1.0]])
     start = objective(photo, photo, blend).total.item()
-    found = [(picture, losses.total.item()) for picture, losses in optimise(objective, photo, blend, 12)]
+    found = [(picture, losses.total.item()) for picture, losses in optimize(objective, photo, blend, 12)]
     totals = [total for _, total in found]
     assert len(totals) == 12 and totals[-1] < 0.5 * start
     assert all(later <= earlier * 1.001 for earlier, later in zip([start, *totals], totals))
@@ -32,13 +32,13 @@ def test_it_ends_where_nothing_can_be_lowered(vgg):
     """Photo's own style and content, without total variation: the photo is the optimum."""
     objective = Objective(TrainConfig(variation_weight=0.0), load_loss_network([vgg]), [torch.rand(3, 48, 48)])
     photo = torch.rand(1, 3, 32, 32)
-    assert list(optimise(objective, photo, torch.tensor([[1.0, 0.0]]), 5)) == []
+    assert list(optimize(objective, photo, torch.tensor([[1.0, 0.0]]), 5)) == []
 
 
 def test_adam_lowers_the_loss_too_and_stays_a_picture(vgg):
     objective = Objective(TrainConfig(), load_loss_network([vgg]), [torch.rand(3, 48, 48)])
     photo, blend = torch.rand(1, 3, 32, 32), torch.tensor([[0.0, 1.0]])
-    found = list(optimise(objective, photo, blend, 30, "adam"))
+    found = list(optimize(objective, photo, blend, 30, "adam"))
     assert len(found) == 30 and found[-1][1].total < 0.7 * objective(photo, photo, blend).total
     assert all(0 <= picture.min() and picture.max() <= 1 for picture, _ in found)
 
@@ -51,12 +51,12 @@ def test_two_paintings_pull_by_their_weights(vgg):
     shades = []
     for weights in ("0.9", "0.5", "0.1"):
         _, blend = parse_paintings([f"dark.png={weights}", f"bright.png={1 - float(weights)}"])
-        *_, (picture, _) = optimise(objective, photo, blend, 15)
+        *_, (picture, _) = optimize(objective, photo, blend, 15)
         shades.append(picture.mean())
     assert shades[0] < shades[1] < shades[2]
 
 
-def test_weights_of_paintings_are_normalised_and_default_to_one(tmp_path):
+def test_weights_of_paintings_are_normalized_and_default_to_one(tmp_path):
     files, blend = parse_paintings(["a.jpg=6", "b.jpg=3", "c.jpg"])
     assert [str(file) for file in files] == ["a.jpg", "b.jpg", "c.jpg"]
     torch.testing.assert_close(blend, torch.tensor([[0.0, 0.6, 0.3, 0.1]]))
@@ -116,12 +116,12 @@ def test_the_command_never_replaces_what_it_reads(pictures, output):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_step_and_writes_the_picture(pictures, monkeypatch, number):
     def signalling(*arguments):
-        for step, found in enumerate(optimise(*arguments), start=1):
+        for step, found in enumerate(optimize(*arguments), start=1):
             if step == 2:
                 os.kill(os.getpid(), number)
             yield found
 
-    monkeypatch.setattr("train.gatys.optimise", signalling)
+    monkeypatch.setattr("train.gatys.optimize", signalling)
     result = invoke("-o", "out.png", "--steps", 100)
     assert result.exit_code == 130 and "out.png: 2 steps in" in result.stderr
     assert read_image(pictures / "out.png").shape == (3, 32, 48)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from comparing import relative_distance
 
-from benchmarks.parts.metrics import border_score, grid_score, layer_normalised, monotonic_steps, nearest_target, shares
+from benchmarks.parts.metrics import border_score, grid_score, layer_normalized, monotonic_steps, nearest_target, shares
 
 
 def test_nearest_target_finds_each_own_and_notices_a_swap():
@@ -17,7 +17,7 @@ def test_nearest_target_finds_each_own_and_notices_a_swap():
 
 def test_a_layers_size_and_scale_do_not_matter():
     grams = {"small": torch.full((1, 2, 2), 3.0), "large": torch.full((1, 8, 8), 500.0)}
-    vector = layer_normalised(grams, {"small": 3.0, "large": 500.0})
+    vector = layer_normalized(grams, {"small": 3.0, "large": 500.0})
     assert vector[0, :4].square().sum() == pytest.approx(1) and vector[0, 4:].square().sum() == pytest.approx(1)
 
 

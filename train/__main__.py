@@ -124,7 +124,7 @@ def gatys(
     features: Features = None,
     device: Device = "auto",
 ) -> None:
-    """Paint one photo by optimising its pixels (Gatys et al. 2016). It is slow and needs no trained network."""
+    """Paint one photo by optimizing its pixels (Gatys et al. 2016). It is slow and needs no trained network."""
     features, (files, blend) = features or [], parse_paintings(paintings)
     check_output(output)
     check_place(output, ImageError, inputs=[photo, *files, *features, *([config] if config is not None else [])])

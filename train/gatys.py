@@ -1,7 +1,7 @@
-"""Paint one picture by optimising its pixels, after Gatys, Ecker and Bethge (CVPR 2016).
+"""Paint one picture by optimizing its pixels, after Gatys, Ecker and Bethge (CVPR 2016).
 
-This is slow, and the yardstick for the network. Departures: it starts from the photo, not from noise, and minimises
-this project's objective, so that the same numbers compare an optimisation with one pass of a network.
+This is slow, and the yardstick for the network. Departures: it starts from the photo, not from noise, and minimizes
+this project's objective, so that the same numbers compare an optimization with one pass of a network.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ OPTIMIZERS = ("lbfgs", "adam")
 ADAM_RATE = 0.02  # in units of a pixel's range
 
 
-def optimise(
+def optimize(
     objective: Objective, photo: Tensor, blend: Tensor, steps: int, optimizer: str = "lbfgs"
 ) -> Iterator[tuple[Tensor, Losses]]:
-    """Minimise the objective over the pixels, starting from the photo.
+    """Minimize the objective over the pixels, starting from the photo.
 
     Yields the picture, (1, 3, H, W) in [0, 1], and its losses after each iteration.
 
-    objective: what to minimise; photo: (1, 3, H, W) in [0, 1]; blend: (1, S); steps: iterations at most. optimizer:
+    objective: what to minimize; photo: (1, 3, H, W) in [0, 1]; blend: (1, S); steps: iterations at most. optimizer:
     "lbfgs", with a strong Wolfe line search: no step raises the loss, and it ends early if none lowers it; or "adam",
     which Gatys et al. did not use.
     """
@@ -70,7 +70,7 @@ def _lbfgs(pixels: Tensor) -> torch.optim.LBFGS:
 def parse_paintings(texts: list[str]) -> tuple[list[Path], Tensor]:
     """The files and the blend (1, 1 + files) of texts such as "a.jpg=0.7", or "a.jpg" for weight 1.
 
-    Weights are normalised to sum to 1, as in a mix; that of photo is 0. Raises `MultistyleError`.
+    Weights are normalized to sum to 1, as in a mix; that of photo is 0. Raises `MultistyleError`.
     """
     files, weights = [], []
     for text in texts:
@@ -97,16 +97,16 @@ def paint_photo(
     optimizer: str = "lbfgs",
     preview_steps: int = 0,
 ) -> bool:
-    """Optimise `photo` and write it to `output`, at the end and every `preview_steps` steps (0: only at the end).
+    """Optimize `photo` and write it to `output`, at the end and every `preview_steps` steps (0: only at the end).
 
     Reports the losses on standard error now and then. Ctrl-C or a termination signal lets the current step end, and
-    the picture as it is then is written. objective, photo, blend, steps, optimizer: as for `optimise`. Returns whether
+    the picture as it is then is written. objective, photo, blend, steps, optimizer: as for `optimize`. Returns whether
     it was stopped.
     """
     started = said = time.monotonic()
     picture, losses, step = photo, None, 0
     with stop_signals() as stopped:
-        for step, (picture, losses) in enumerate(optimise(objective, photo, blend, steps, optimizer), start=1):
+        for step, (picture, losses) in enumerate(optimize(objective, photo, blend, steps, optimizer), start=1):
             if stopped:
                 break
             if preview_steps and step % preview_steps == 0:
@@ -127,7 +127,7 @@ def _step_line(step: int, steps: int, losses: Losses) -> str:
 
 
 def check_memory(objective: Objective, height: int, width: int, device: torch.device) -> None:
-    """Raise `MultistyleError` if a picture of height x width px takes more memory to optimise than `device` has free.
+    """Raise `MultistyleError` if a picture of height x width px takes more memory to optimize than `device` has free.
 
     What a step keeps for its backward pass is counted on a small picture; it grows with the number of pixels.
     """
@@ -146,6 +146,6 @@ def check_memory(objective: Objective, height: int, width: int, device: torch.de
     needed, free = sum(kept.values()) / side**2 * height * width, free_memory(device)
     if needed > free:
         raise MultistyleError(
-            f"a picture of {width} x {height} px takes some {needed / 1e9:.1f} GB to optimise, and {free / 1e9:.1f} GB "
+            f"a picture of {width} x {height} px takes some {needed / 1e9:.1f} GB to optimize, and {free / 1e9:.1f} GB "
             f"are free; use a smaller --size"
         )

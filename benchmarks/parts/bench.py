@@ -22,13 +22,13 @@ from multistyle.strokes import Stroke
 from multistyle.stylizer import Stylizer
 from train.data import Photos
 from train.evaluation import centre_squares
-from train.gatys import optimise
+from train.gatys import optimize
 from train.losses.objective import Objective
 from train.losses.regularizers import hatch_loss
 from train.losses.terms import Grams
 
 from .command import progress
-from .metrics import border_score, grid_score, layer_normalised, monotonic_steps, nearest_target, shares
+from .metrics import border_score, grid_score, layer_normalized, monotonic_steps, nearest_target, shares
 
 SIZE = 256  # px, side of the photos
 CALIBRATION_PHOTOS, CALIBRATION_PAIRS, TRIPLES = 2, 12, 12  # few: each pair takes eleven paintings of each photo
@@ -105,7 +105,7 @@ class Bench:
         for photo in self.photos[:CALIBRATION_PHOTOS]:
             grams = self._grams(photo, torch.cat([corners, weights @ corners]))
             scales = {layer: gram[: len(corners)].square().mean().sqrt().item() for layer, gram in grams.items()}
-            points = layer_normalised(grams, scales)
+            points = layer_normalized(grams, scales)
             obtained = shares(points[len(corners) :], points[: len(corners)])
             errors.append((obtained - weights).abs())
             monotonic.append(monotonic_steps(obtained[:, -1]))
@@ -182,12 +182,12 @@ class Bench:
         with torch.no_grad():
             goal = self.objective(self.paint(photo, blend), photo[None], blend).total.item()
         needed, reached = OPTIMUM_STEPS, float("inf")
-        for step, (_, losses) in enumerate(optimise(self.objective, photo[None], blend, OPTIMUM_STEPS), start=1):
+        for step, (_, losses) in enumerate(optimize(self.objective, photo[None], blend, OPTIMUM_STEPS), start=1):
             reached = losses.total.item()
             if reached <= goal:
                 needed = step
                 break
-        return {"painter": name, "iterations": needed, "total": goal, "optimised": reached}
+        return {"painter": name, "iterations": needed, "total": goal, "optimized": reached}
 
     def _corner(self, name: str) -> Tensor:
         return self.stylizer.blend({name: 1.0})

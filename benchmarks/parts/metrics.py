@@ -28,7 +28,7 @@ def nearest_target(grams: Grams, targets: Grams) -> Tensor:
     return torch.stack(distances).sum(0).argmin(1)
 
 
-def layer_normalised(grams: Grams, scales: dict[str, float]) -> Tensor:
+def layer_normalized(grams: Grams, scales: dict[str, float]) -> Tensor:
     """Grams (B, C, C) of all layers as one vector per sample, (B, N), each layer divided by scale and size."""
     parts = [gram.flatten(1) / (scales[layer] * gram[0].numel() ** 0.5) for layer, gram in grams.items()]
     return torch.cat(parts, dim=1)

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 Mix = Annotated[
     str | None,
     typer.Option(
-        metavar="MIX", help="Styles with weights in any scale, like starry=0.7,scream=0.3. Default: one style."
+        metavar="MIX",
+        help="Styles with weights in any scale, like starry=0.7,scream=0.3. Default: the first --style-file, else the "
+        "first painter.",
     ),
 ]
 
@@ -67,7 +69,7 @@ class LookOptions:
         list[str] | None,
         typer.Option(
             metavar="MASK=MIX[@STROKE]",
-            help="Paint in MIX where the picture MASK is white, or opaque; with strokes of another size; repeatable.",
+            help="Paint MIX where the picture MASK is white or opaque, in strokes of size STROKE; repeatable.",
         ),
     ] = None
     size: Annotated[int | None, typer.Option(help="Longer side of the painting in pixels. Default: the photo's.")] = (
@@ -90,7 +92,7 @@ class StripOptions:
     """How a large picture is painted."""
 
     strips: Annotated[
-        str, typer.Option(metavar="auto|off|PIXELS", help="Paint in strips, which takes less memory. Default: auto.")
+        str, typer.Option(metavar="auto|off|PIXELS", help="Paint in strips, which takes less memory.")
     ] = "auto"
     estimate: Annotated[
         bool, typer.Option("--estimate", help="With strips: use statistics of a reduced picture; faster, approximate.")

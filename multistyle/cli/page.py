@@ -22,7 +22,10 @@ def page(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one.")] = 8000,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in the browser.")] = False,
     static: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the page for a static host instead; browsers paint it.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write the page to DIR for a static host instead; the visitor's browser paints."
+        ),
     ] = None,
     runtime: Annotated[
         Path | None,

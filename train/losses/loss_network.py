@@ -31,7 +31,7 @@ class Vgg(nn.Module):
     """One VGG, as deep as its weights reach; frozen.
 
     tensors: "convB_I.weight" (out, in, 3, 3) and "convB_I.bias", and for some layers "convB_I.to_vgg19.weight" and
-    ".bias", a 1x1 convolution and ReLU from this network's channels to those of the channel-normalised VGG-19: such a
+    ".bias", a 1x1 convolution and ReLU from this network's channels to those of the channel-normalized VGG-19: such a
     layer is always seen through it. normalization: mean and deviation, per channel, of an RGB image in [0, 1].
     padding: "zeros" or "reflect". pooling: "max", or "average" as Gatys et al. suggest (section 2).
     """
@@ -102,7 +102,7 @@ def load_loss_network(files: Sequence[Path], architecture: str = "vgg19", poolin
 
     architecture: "vgg19" (torchvision's IMAGENET1K_V1) or "vgg16" (IMAGENET1K_FEATURES: the original Caffe weights,
     on whose scale published loss weights rest). pooling: "max" or "average". A file is safetensors in one of three
-    forms, recognised by its keys: torchvision's ("features.0.weight", ...); "convB_I.weight" with 64 channels first,
+    forms, recognized by its keys: torchvision's ("features.0.weight", ...); "convB_I.weight" with 64 channels first,
     the original Caffe weights; or with "to_vgg19" maps, a slimmed VGG-19 that takes [0, 1] directly. It may hold only
     the first layers. Raises `FeatureError`, also if a file has another architecture.
     """

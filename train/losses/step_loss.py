@@ -32,7 +32,7 @@ class StepLoss(nn.Module):
         self.network, self.objective, self.config = network, objective, config
 
     def forward(self, photos: Tensor, blend: Tensor, first: int, offset: tuple[int, int]) -> tuple[Tensor, Losses]:
-        """The number to minimise, and the means of the losses, detached.
+        """The number to minimize, and the means of the losses, detached.
 
         Averaged over equal parts of a batch, both are those of the batch.
 
