@@ -22,6 +22,7 @@ OUT_OF_MEMORY = (  # in the texts of errors; CUDA and newer PyTorch raise `torch
     "cudnn_status_alloc_failed",
 )
 
+UNKNOWN = 4 << 30  # bytes of free memory that are assumed where the system says nothing, as on Windows
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -48,7 +49,7 @@ def choose_device(name: str = "auto") -> torch.device:
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """The dtype the network computes in: "auto" (bfloat16 where a GPU has it, else float32) or one of `PRECISIONS`.
 
-    Raises `DeviceError` for any other name, and for a half precision that the device only emulates.
+    Raises `DeviceError` for any other name, and for bfloat16 on a GPU that only emulates it.
     """
     native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if name == "auto":
@@ -61,13 +62,19 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def free_memory(device: torch.device) -> int:
-    """Free bytes on `device` now; where the system does not say, half of the machine's memory."""
+    """Free bytes on `device` now; where the system does not say, half of the machine's memory, or 4 GiB.
+
+    On a GPU, memory that PyTorch keeps for later tensors is free too.
+    """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     meminfo = Path("/proc/meminfo")
     if meminfo.is_file():
         lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
         return int(lines["MemAvailable"].split()[0]) * 1024
+    if not hasattr(os, "sysconf"):
+        return UNKNOWN
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import stat
@@ -20,6 +21,14 @@ except ImportError:  # Windows
 
 MARK = ".multistyle-part"  # in the name of every temporary file
 DAY = 86400.0  # s; without locks, a temporary file older than this is taken for stale
+
+
+class NamedBytes(io.BytesIO):
+    """Bytes as a binary file, with the name that errors show."""
+
+    def __init__(self, content: bytes, name: object) -> None:
+        super().__init__(content)
+        self.name = str(name)
 
 
 @contextmanager

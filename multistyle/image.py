@@ -190,7 +190,10 @@ def check_picture(picture: Picture) -> None:
             raise ImageError(f"alpha is a tensor (1, H, W), not {type(alpha).__name__}")
         if alpha.shape != (1, *image.shape[1:]):
             raise ImageError(f"alpha has the shape (1, H, W) of its image, not {tuple(alpha.shape)}")
-        check_image(alpha.expand(3, -1, -1))
+        try:
+            check_image(alpha.expand(3, -1, -1))
+        except ImageError as error:
+            raise ImageError(f"as the alpha, {error}") from error
 
 
 def check_output(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:

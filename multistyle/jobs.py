@@ -125,7 +125,7 @@ def paint_jobs(
     other reason is an `Outcome`.
     """
     blend = options.resolve(stylizer.one_pass)
-    together = isinstance(blend, Tensor) and blend.ndim == 1
+    together = isinstance(blend, Tensor) and blend.ndim == 1 and options.strips == "auto"
     limit = 1 if not together else CPU_BATCH if stylizer.device.type == "cpu" else GPU_BATCH
     workers = min(8, os.cpu_count() or 1)
     ahead = 2 * workers  # so that the threads never wait for the network

@@ -83,7 +83,7 @@ class OnePass:
         """
         return with_strength(blend_vector(self.default if blend is None else blend, self.names), strength)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, photos: Tensor, blend: Tensor, paint: Paint | None = None) -> Tensor:
         """Paint `photos` in `blend`, float32 in [0, 1] and on the photos' device.
 

@@ -129,7 +129,7 @@ def _translate(network: OnnxNetwork) -> ONNXProgram:
     return program
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def compare(network: OnnxNetwork, file: str | Path) -> float:
     """The largest difference, in grey levels, between paintings by `network` (float32) and by the file in ONNX Runtime.
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from .blend import Blend, Regions, check_mask, check_strength
 from .color import with_colors_of
 from .errors import BlendError, ImageError, MultistyleError
+from .files import NamedBytes
 from .image import Picture, check_image, check_picture, picture_size, read_picture, resize_picture
 from .messages import Progress, no_progress
 from .one_pass import OnePass, fit_blend
@@ -100,7 +101,7 @@ class Painted(NamedTuple):
     strips: bool  # painted in strips, not in one pass
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def paint_picture(
     one_pass: OnePass, picture: Picture, options: PaintOptions, progress: Progress = no_progress
 ) -> Painted:
@@ -117,7 +118,7 @@ def paint_picture(
     depth = options.depth(blend, *image.shape[1:])
     strips = options.needs_strips(one_pass, *image.shape[1:])
     if strips:
-        side = SIDE if options.strips in ("auto", "off") else int(options.strips)
+        side = SIDE if options.strips == "auto" else int(options.strips)
         painted = paint_strips(one_pass, image, _by_masks(blend), depth, side, options.estimate, progress)
     else:
         painted = _paint_whole(one_pass, image, blend, depth)
@@ -192,11 +193,13 @@ def load_picture(source: str | Path | BinaryIO, options: PaintOptions) -> Pictur
 
     Raises `ImageError`.
     """
+    if not isinstance(source, (str, Path)) and not source.seekable():
+        source = NamedBytes(source.read(), getattr(source, "name", "the picture"))
     large = options.size is None and math.prod(picture_size(source)) > LARGE
     return read_picture(source, torch.uint8 if large else torch.float32, options.size)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def paint_batch(one_pass: OnePass, images: Sequence[Tensor], options: Sequence[PaintOptions]) -> list[Tensor]:
     """Paint images of one shape together, each by its own options; returns bytes (3, H, W).
 

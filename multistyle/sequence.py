@@ -17,9 +17,9 @@ from torch import Tensor
 from .device import free_memory
 from .errors import MultistyleError
 from .files import atomic_write, check_place, remove_stale
-from .image import Picture, check_image, check_output, check_picture, lay_on_white, write_image
+from .image import Picture, check_output, check_picture, lay_on_white, write_image
 from .painting import PaintOptions
-from .pixels import as_bytes
+from .pixels import as_bytes, as_float
 from .stylizer import Stylizer
 from .video.reader import load_av
 from .video.writer import VideoWriter
@@ -89,7 +89,7 @@ def write_sequence(output: str | Path, frames: Iterable[Tensor], alpha: Tensor |
 
     output: a .gif (looped, 256 colours a frame) or .mp4 (H.264; odd sides get one more row or column), which appears
     complete or not at all; or a folder, created if missing, for 0001.png and so on.
-    frames: (3, H, W) in [0, 1], all of one size.
+    frames: (3, H, W), float in [0, 1] or bytes, all of one size.
     alpha: (1, H, W) in [0, 1], for all frames, which then have straight colours. PNG keeps it, GIF rounds it to 0 or 1,
     MP4 puts the frames on white.
 
@@ -138,29 +138,16 @@ def _suffix(output: str | Path) -> str:
 
 
 def _checked(frames: Iterable[Tensor], alpha: Tensor | None) -> Iterator[Tensor]:
-    """Pass on the frames after checking that there is one, and that each has the size of the first and of `alpha`."""
+    """The frames as float32; checks that there is one, and that all have the size of the first and of `alpha`."""
     shape = None
-    for number, frame in enumerate(frames, start=1):
-        check_image(frame)
-        if frame.ndim != 3 or (shape is not None and frame.shape != shape):
-            expected = "(3, H, W)" if shape is None else f"{tuple(shape)} as the first"
-            raise MultistyleError(f"frame {number} of a sequence has shape {expected}, got {tuple(frame.shape)}")
-        if shape is None and alpha is not None:
-            _check_alpha(alpha, *frame.shape[1:])
+    for frame in frames:
+        check_picture(Picture(frame, alpha if shape is None else None))
+        if shape not in (None, frame.shape):
+            raise MultistyleError(f"frames of a sequence have one size; got {tuple(shape)} and {tuple(frame.shape)}")
         shape = frame.shape
-        yield frame
+        yield as_float(frame)
     if shape is None:
         raise MultistyleError("a sequence has at least 1 frame, not 0")
-
-
-def _check_alpha(alpha: Tensor, height: int, width: int) -> None:
-    expected = f"the alpha of these frames is a float tensor (1, {height}, {width}) in [0, 1]"
-    if not isinstance(alpha, Tensor) or not alpha.is_floating_point():
-        raise MultistyleError(f"{expected}; got {getattr(alpha, 'dtype', type(alpha).__name__)}")
-    if alpha.shape != (1, height, width):
-        raise MultistyleError(f"{expected}; got shape {tuple(alpha.shape)}")
-    if not bool(((alpha >= 0) & (alpha <= 1)).all()):
-        raise MultistyleError(f"{expected}; got other values")
 
 
 def _write_gif(file: BinaryIO, frames: Iterable[Tensor], alpha: Tensor | None) -> None:

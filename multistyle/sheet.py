@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .blend import mix_text
 from .errors import MultistyleError
-from .image import Picture, check_picture
+from .image import Picture, check_picture, lay_on_white
 from .painting import PaintOptions
 from .pixels import as_float
 from .stylizer import Stylizer
@@ -71,13 +71,17 @@ def corner_sheet(stylizer: Stylizer, corners: Tensor) -> Sheet:
 def paint_sheet(
     stylizer: Stylizer, picture: Picture, sheet: Sheet, options: PaintOptions = PaintOptions()
 ) -> Iterator[Tensor]:
-    """Paint a picture for each cell, row by row, otherwise by `options`; yields (3, H, W).
+    """Paint a picture for each cell, row by row, otherwise by `options`; yields (3, H, W), on white.
 
     Raises as `Stylizer.paint_picture`.
     """
     check_picture(picture)
     cells = (replace(options, blend=cell.blend) for row in sheet for cell in row)
-    return (stylizer.paint_picture(picture, how).picture.image for how in cells)
+    return (_on_white(stylizer.paint_picture(picture, how).picture) for how in cells)
+
+
+def _on_white(picture: Picture) -> Tensor:
+    return picture.image if picture.alpha is None else lay_on_white(as_float(picture.image), picture.alpha)
 
 
 def arrange_sheet(sheet: Sheet, paintings: Iterable[Tensor]) -> Tensor:

@@ -24,7 +24,7 @@ SMALLEST = 64  # px
 BYTES_PER_PIXEL = 24  # at the peak of one pass in float32, for each channel of full size
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def paint_strips(
     one_pass: OnePass,
     image: Tensor,

@@ -3,8 +3,22 @@ import errno
 import pytest
 import torch
 
-from multistyle.device import is_out_of_memory
+from multistyle.device import UNKNOWN, free_memory, is_out_of_memory
 from multistyle.errors import MultistyleError
+
+
+def test_a_system_that_does_not_tell_its_free_memory(monkeypatch):
+    monkeypatch.setattr("pathlib.Path.is_file", lambda path: False)
+    assert 1 << 20 < free_memory(torch.device("cpu")) < 1 << 50
+    monkeypatch.delattr("os.sysconf")
+    assert free_memory(torch.device("cpu")) == UNKNOWN
+
+
+def test_what_pytorch_keeps_on_a_gpu_is_free(monkeypatch):
+    sizes = {"mem_get_info": (100, 1000), "memory_reserved": 50, "memory_allocated": 20}
+    for name, size in sizes.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, size=size: size)
+    assert free_memory(torch.device("cuda")) == 130
 
 
 def test_memory_that_no_machine_has_is_out_of_memory():

@@ -21,7 +21,7 @@ from multistyle.files import MARK
 from multistyle.folder import paint_folder
 from multistyle.folder_mixes import BlendRecord, draw_mix
 from multistyle.folder_plan import painting_names, plan_folder
-from multistyle.image import read_image, resize_image, write_image
+from multistyle.image import Picture, read_image, resize_image, write_image
 from multistyle.painting import PaintOptions, Region, keep_colors
 from multistyle.stylizer import Stylizer
 
@@ -586,3 +586,15 @@ def test_a_link_in_the_output_folder_never_leads_among_the_photos(source, tmp_pa
     (tmp_path / "out" / NAMES[0]).symlink_to(source / "new.png")
     with pytest.raises(MultistyleError, match="among the photos"):
         plan_folder(source, tmp_path / "out")
+
+
+def test_small_pictures_are_painted_in_strips_if_asked_for(stylizer, make_pictures, tmp_path, monkeypatch):
+    """Also beside others of their size, which are painted together otherwise."""
+    together = []
+    monkeypatch.setattr(jobs_module, "paint_batch", lambda *batch: together.append(batch))
+    paint(stylizer, make_pictures("in", "ab", 70, 80), tmp_path / "out", blend="wave", strips=64, estimate=True)
+    for name in "ab":
+        photo = Picture(read_image(tmp_path / "in" / f"{name}.png"))
+        expected = stylizer.paint_picture(photo, PaintOptions("wave", strips=64, estimate=True)).picture.image
+        assert (read_image(tmp_path / "out" / f"{name}.png") - expected).abs().max() < 0.6 / 255
+    assert not together

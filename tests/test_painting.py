@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -226,3 +228,13 @@ def test_blends_of_two_kinds_have_nothing_between_them(stylizer):
     field = stylizer.blend("wave")[:, None, None].expand(-1, 4, 4)
     with pytest.raises(MultistyleError, match="nothing between them"):
         stylizer.interpolate(torch.rand(3, 8, 8), "starry", field, 3)
+
+
+def test_a_pipe_is_painted_too(stylizer, photo, tmp_path):
+    reading, writing = os.pipe()
+    with open(writing, "wb") as file:
+        file.write(photo.read_bytes())
+    with open(reading, "rb") as pipe:
+        paint_file(stylizer, pipe, tmp_path / "piped.png", PaintOptions("wave"))
+    paint_file(stylizer, photo, tmp_path / "file.png", PaintOptions("wave"))
+    assert (tmp_path / "piped.png").read_bytes() == (tmp_path / "file.png").read_bytes()

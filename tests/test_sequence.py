@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from multistyle.cli.sequence import sequence
 from multistyle.cli.sheet import sheet
 from multistyle.errors import BlendError, ImageError, MultistyleError
-from multistyle.image import Picture, read_image, write_image
+from multistyle.image import Picture, lay_on_white, read_image, write_image
+from multistyle.painting import PaintOptions
 from multistyle.sequence import blend_path, check_room, check_sequence, encode_sequence, paint_sequence, write_sequence
 from multistyle.sheet import arrange_sheet, corner_sheet, paint_sheet, style_sheet
 from multistyle.video.reader import VideoReader
@@ -156,9 +157,7 @@ def test_what_is_no_frame_or_alpha_is_one_line(tmp_path, name):
     if name.endswith("mp4"):
         pytest.importorskip("av")
     good, nan = torch.rand(3, 16, 16), torch.full((3, 16, 16), float("nan"))
-    for number, bad in enumerate(
-        [(good * 255).byte(), good * 255, nan, good[:1], good[None], good[:, :8], good.numpy()]
-    ):
+    for number, bad in enumerate([good * 255, nan, good[:1], good[None], good[:, :8], good.numpy()]):
         folder = tmp_path / str(number)
         folder.mkdir()
         with pytest.raises(MultistyleError):
@@ -171,10 +170,23 @@ def test_what_is_no_frame_or_alpha_is_one_line(tmp_path, name):
         torch.ones(1, 16, 16).byte(),
         nan[:1],
     ):
-        with pytest.raises(MultistyleError, match="the alpha"):
+        with pytest.raises(MultistyleError, match="alpha"):
             write_sequence(tmp_path / name, [good], alpha)
     with pytest.raises(MultistyleError, match="at least 1 frame"):
         write_sequence(tmp_path / name, [])
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.mp4", "frames/"])
+def test_frames_of_bytes_are_written_as_those_of_floats(tmp_path, name):
+    """A large photo is painted as bytes."""
+    if name.endswith("mp4"):
+        pytest.importorskip("av")
+    frames, written = [(torch.rand(3, 16, 16) * 255).byte() for _ in range(2)], []
+    for kind, given in {"bytes": frames, "floats": [frame / 255 for frame in frames]}.items():
+        (tmp_path / kind).mkdir()
+        write_sequence(f"{tmp_path / kind}/{name}", given)
+        written.append([file.read_bytes() for file in sorted((tmp_path / kind).rglob("*.*"))])
+    assert written[0] == written[1]
 
 
 def test_frames_are_written_as_they_come(tmp_path):
@@ -297,6 +309,15 @@ def run(weight_file):
         return CliRunner().invoke(app, [*map(str, arguments), "--weights", str(weight_file)], catch_exceptions=False)
 
     return run
+
+
+@pytest.mark.parametrize("kind", ["bytes", "floats"])
+def test_a_sheet_of_a_transparent_picture_is_on_white(stylizer, kind):
+    image, alpha = cutout()
+    given = (image * 255).byte() if kind == "bytes" else image
+    painted = stylizer.paint_picture(Picture(image), PaintOptions("wave")).picture.image
+    (found,) = paint_sheet(stylizer, Picture(given, alpha), style_sheet(stylizer, ["wave"]))
+    assert (found - lay_on_white(painted, alpha)).abs().max() <= 1 / 255
 
 
 def test_the_sequence_command(run, photo, tmp_path, stylizer):

@@ -4,6 +4,7 @@ from comparing import relative_distance
 
 from multistyle.errors import BlendError, DeviceError, ImageError, MultistyleError
 from multistyle.stylizer import Stylizer, load_stylizer
+from multistyle.video.steady import Steady
 
 
 def test_painters_are_all_styles_but_photo(stylizer, model):
@@ -124,3 +125,11 @@ def test_what_is_sent_arrives_whole_and_in_order(model, device):
         painted = stylizer(sent / 255, "starry")
         assert torch.equal(sent.cpu(), photos)
         assert torch.equal(painted.cpu(), stylizer(photos / 255, "starry"))
+
+
+def test_paintings_are_ordinary_tensors(stylizer):
+    """They can be changed in place, and a network can learn from them."""
+    photo, layer = torch.rand(3, 16, 16), torch.nn.Conv2d(3, 1, 3)
+    for painted in (stylizer(photo), stylizer.paint(photo), stylizer.paint(photo, strips=64), Steady(stylizer)(photo)):
+        layer(painted.mul_(0.5)[None]).sum().backward()
+    assert layer.weight.grad is not None

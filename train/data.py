@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from multistyle.errors import ImageError, MultistyleError, suggestion
-from multistyle.files import check_input
+from multistyle.files import NamedBytes, check_input
 from multistyle.image import read_image, resize_image
 from multistyle.messages import say
 from multistyle.pixels import as_bytes, as_float
@@ -89,9 +89,7 @@ class Photos:
             return read_image(path)
         with path.open("rb") as archive:
             archive.seek(offset)
-            member = io.BytesIO(archive.read(length))
-        member.name = f"{path}/{name}"
-        return read_image(member)
+            return read_image(NamedBytes(archive.read(length), f"{path}/{name}"))
 
 
 def fit_shorter(image: Tensor, size: int) -> Tensor:

@@ -132,7 +132,7 @@ def disk(stylizer: Stylizer, device: torch.device, size: int) -> list[Contender]
     def through_files(folder: tempfile.TemporaryDirectory = folder) -> None:  # the argument keeps the folder alive
         write_image(target, stylizer(read_image(source), stroke="off"))
 
-    return [Contender("in memory", partial(stylizer, photo)), Contender("file to file", through_files)]
+    return [Contender("in memory", partial(stylizer, photo, stroke="off")), Contender("file to file", through_files)]
 
 
 def precision_name(stylizer: Stylizer) -> str:

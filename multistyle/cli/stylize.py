@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from ..errors import MultistyleError, as_line
+from ..files import NamedBytes
 from ..messages import say, send, tell
 from .options import LookOptions, Mix, ModelOptions, StripOptions, command, input_files, prepare
 from .outputs import STREAM, plan
@@ -115,9 +115,7 @@ def check_format(format: str) -> None:
 
 def standard_input() -> BinaryIO:
     """What standard input holds, as a file with a name for errors."""
-    file = io.BytesIO(sys.stdin.buffer.read())
-    file.name = "standard input"
-    return file
+    return NamedBytes(sys.stdin.buffer.read(), "standard input")
 
 
 def paint_one(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 
+from ..files import NamedBytes
 from ..folder_plan import Job
 from ..image import Picture, encode_picture
 from ..jobs import PIXEL_BYTES
@@ -12,14 +12,6 @@ from ..painting import PaintOptions, load_picture
 from .places import Place
 
 PIXELS = 6  # about as many for each byte of a JPEG
-
-
-class NamedBytes(io.BytesIO):
-    """Bytes as a binary file, with the name that errors show."""
-
-    def __init__(self, content: bytes, name: str) -> None:
-        super().__init__(content)
-        self.name = name
 
 
 class InPlaces:

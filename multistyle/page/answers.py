@@ -12,13 +12,14 @@ from typing import Any
 import torch
 
 from ..blend import mix_text
+from ..files import NamedBytes
 from ..formats.encode import FORMATS
 from ..image import Picture, encode_picture, read_picture
 from ..painting import paint_batch
 from ..sequence import encode_sequence, paint_sequence
 from ..stylizer import Stylizer
 from .painting_queue import Job
-from .requests import PaintRequest, SequenceRequest, as_file
+from .requests import UPLOAD, PaintRequest, SequenceRequest
 
 MEDIA_TYPES = {"gif": "image/gif", "mp4": "video/mp4", "PPM": "image/x-portable-pixmap"}
 
@@ -45,14 +46,14 @@ def answers(stylizer: Stylizer, jobs: Sequence[Job]) -> list[Answer]:
 def _painting(stylizer: Stylizer, request: PaintRequest, job: Job) -> Answer:
     started = time.perf_counter()
     job.progress(0, None)
-    picture = read_picture(as_file(request.body), size=request.options.size)
-    painted = stylizer.paint_picture(picture, request.options, job.progress)
+    picture = read_picture(NamedBytes(request.body, UPLOAD), size=request.options.size)
+    painted = stylizer.paint_picture(picture, request.whole_options(), job.progress)
     return _answer(stylizer, request, painted.picture, started, painted.strips)
 
 
 def _paint_together(stylizer: Stylizer, requests: Sequence[PaintRequest]) -> list[Answer]:
     started = time.perf_counter()
-    pictures = [read_picture(as_file(request.body), size=request.options.size) for request in requests]
+    pictures = [read_picture(NamedBytes(request.body, UPLOAD), size=request.options.size) for request in requests]
     options = [request.options for request in requests]
     images = paint_batch(stylizer.one_pass, [picture.image for picture in pictures], options)
     kept = [picture.metadata if how.keep_metadata else None for picture, how in zip(pictures, options, strict=True)]
@@ -74,7 +75,7 @@ def _answer(stylizer: Stylizer, request: PaintRequest, painted: Picture, started
 
 
 def _sequence(stylizer: Stylizer, request: SequenceRequest, job: Job) -> Answer:
-    picture = read_picture(as_file(request.body), size=request.options.size)
+    picture = read_picture(NamedBytes(request.body, UPLOAD), size=request.options.size)
     file, total = io.BytesIO(), len(request.blends)
 
     def counted() -> Any:
@@ -100,6 +101,6 @@ def facts_header(answer: Answer) -> str:
 def batch_key(request: PaintRequest, device: torch.device) -> tuple[Any, ...] | None:
     """Requests with the same key are painted together on a GPU; None: alone."""
     options = request.options
-    if device.type != "cuda" or options.regions or options.strips != "auto":
+    if device.type != "cuda" or request.regions or options.strips != "auto":
         return None
     return (*request.shape, str(options.stroke))

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
 from torch import Tensor
 
-from ..blend import parse_mix
 from ..errors import MultistyleError
+from ..files import NamedBytes
 from ..formats.encode import FORMATS
 from ..image import own_suffix, picture_size, read_mask
 from ..painting import PaintOptions, Region
 from ..resize import fitted_size
 from ..sequence import blend_path
-from ..strokes import split_stroke
+from ..strokes import Stroke, split_stroke
 from ..stylizer import Stylizer
 from .refusal import Refusal
 
@@ -27,6 +25,7 @@ BYTES = 64 << 20  # of one picture
 PIXELS = 100_000_000  # of one picture, and of its painting
 FRAMES, FRAMES_PIXELS = 200, 1 << 20  # of a sequence, and of each of its frames
 MASKS = 8
+UPLOAD = "the upload"  # what errors call the picture
 STRIP, IN_STRIPS = 640, 1 << 22  # px, side of a strip; pixels from which a picture is painted in strips, to be stopped
 LOOK = ("strength", "stroke", "size", "keep_colors", "keep_metadata")
 PAINT = ("mix", *LOOK, "format", "region")
@@ -38,9 +37,15 @@ class PaintRequest:
     """A picture to paint."""
 
     body: bytes  # of the picture file
-    options: PaintOptions
+    options: PaintOptions  # without the regions
+    regions: Sequence[tuple[bytes, str, Stroke | None]]  # mask file, mix and stroke of each
     suffix: str  # of the format of the answer
     shape: tuple[int, int]  # of the painting, height and width in px
+
+    def whole_options(self) -> PaintOptions:
+        """The options with the regions, whose masks are decoded. Raises `ImageError`."""
+        found = [Region(read_mask(NamedBytes(mask, "a mask")), mix, stroke) for mask, mix, stroke in self.regions]
+        return replace(self.options, regions=found)
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def paint_request(
 
     query: the parameters, each with all of its values.
     body: the picture file.
-    masks: one picture file for each `region` in the query.
+    masks: one picture file for each `region` in the query; they are decoded later, when it is painted.
 
     Raises `MultistyleError` for a parameter or picture that is wrong, and `Refusal` for a picture that is too large.
     """
@@ -70,20 +75,18 @@ def paint_request(
         raise MultistyleError(f"each region needs its mask: got {len(regions)} regions and {len(masks)} masks")
     options = _options(given, given.get("mix"))
     parts = [split_stroke(text) for text in regions]
-    for mix in [given.get("mix"), *(mix for mix, _ in parts)]:
-        if mix is not None:
-            parse_mix(mix)
-    height, width = _checked_size(body, "the upload", options.size)
+    for mix in (given.get("mix"), *(mix for mix, _ in parts)):
+        stylizer.blend(mix)
+    height, width = _checked_size(body, UPLOAD, options.size)
     for mask in masks:
         _checked_size(mask, "a mask", None)
-    found = [Region(read_mask(as_file(mask, "a mask")), *part) for mask, part in zip(masks, parts, strict=True)]
-    strips = STRIP if height * width >= IN_STRIPS else options.strips
-    options = replace(options, regions=found, strips=strips)
-    options.resolve(stylizer.one_pass)
-    suffix = "." + given["format"].lower().lstrip(".") if "format" in given else own_suffix(as_file(body))
+    options = replace(options, strips=STRIP if height * width >= IN_STRIPS else options.strips)
+    file = NamedBytes(body, UPLOAD)
+    suffix = "." + given["format"].lower().lstrip(".") if "format" in given else own_suffix(file)
     if suffix not in FORMATS:
         raise MultistyleError(f"no picture is written as {given['format']!r}; use {', '.join(formats())}")
-    return PaintRequest(body, options, suffix, (height, width))
+    found = [(mask, *part) for mask, part in zip(masks, parts, strict=True)]
+    return PaintRequest(body, options, found, suffix, (height, width))
 
 
 def sequence_request(query: Mapping[str, Sequence[str]], body: bytes, stylizer: Stylizer) -> SequenceRequest:
@@ -95,18 +98,11 @@ def sequence_request(query: Mapping[str, Sequence[str]], body: bytes, stylizer: 
     if not 2 <= frames <= FRAMES:
         raise MultistyleError(f"a sequence has 2 to {FRAMES} frames here, not {frames}")
     options = _options(given, None)
-    height, width = _checked_size(body, "the upload", options.size)
+    height, width = _checked_size(body, UPLOAD, options.size)
     if height * width > FRAMES_PIXELS:
         raise Refusal(413, f"the frames would have {width} x {height} pixels; ask for a size of at most 1024")
     ends = torch.stack([stylizer.blend(given.get(end), options.strength) for end in ("from", "to")])
     return SequenceRequest(body, replace(options, strength=1.0), blend_path(ends, frames), Path(f"sequence.{format}"))
-
-
-def as_file(body: bytes, name: str = "the upload") -> BinaryIO:
-    """A picture file in memory. name: what errors call it."""
-    file = io.BytesIO(body)
-    file.name = name
-    return file
 
 
 def formats() -> list[str]:
@@ -138,7 +134,7 @@ def _options(given: Mapping[str, str], mix: str | None) -> PaintOptions:
 
 def _checked_size(body: bytes, name: str, size: int | None) -> tuple[int, int]:
     """Height and width in px of what is painted for a picture file. Raises `Refusal` if either is too large."""
-    height, width = picture_size(as_file(body, name))
+    height, width = picture_size(NamedBytes(body, name))
     if height * width > PIXELS:
         raise Refusal(413, f"{name} has {width} x {height} pixels; this server takes up to {PIXELS // 10**6} million")
     if size is None:

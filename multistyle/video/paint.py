@@ -118,7 +118,7 @@ def frame_painter(
         blend = blend_between(start, end, share)
         return fit_to_picture(one_pass, blend, options.depth(blend, height, width), height, width)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def paint(frame: Frame) -> Tensor:
         image = as_float(torch.from_numpy(frame.pixels).to(stylizer.device).permute(2, 0, 1))
         image = image if options.size is None else resize_image(image, options.size)

@@ -107,7 +107,7 @@ class Steady:
         size = frame.shape[-2:]
         return self.paint(frame, fit_blend(weights, *size), stroke_depth(stroke_number(stroke), *size), time)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def paint(self, frame: Tensor, blend: Tensor, depth: float | Tensor, time: float) -> Tensor:
         """Paint as a call does, given what `painting.fit_to_picture` returns.
 
