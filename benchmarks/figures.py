@@ -14,11 +14,12 @@ import torch
 import typer
 from torch import Tensor
 
+from multistyle.files import make_folder
 from multistyle.image import read_image, resize_image, write_image
 from multistyle.sheet import Cell, Sheet, arrange_sheet, corner_sheet, style_sheet
 from multistyle.stylizer import Stylizer, load_stylizer
 
-from .parts.command import make_folder, progress, run
+from .parts.command import progress, run
 
 SIZE, LARGE, CELL = 1024, 4096, 320  # px, longer side: of what is painted, of the large photo, of a cell on a sheet
 MIX = "starry=0.7,scream=0.3"

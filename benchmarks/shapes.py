@@ -23,6 +23,7 @@ from torch import Tensor
 
 from multistyle.device import choose_device
 from multistyle.errors import MultistyleError
+from multistyle.files import make_folder
 from multistyle.messages import tell
 from multistyle.network import NetworkConfig
 from multistyle.stylizer import Stylizer
@@ -33,7 +34,7 @@ from train.losses.loss_network import load_loss_network
 from train.losses.objective import Objective
 
 from .parts.bench import METRICS, Bench, read_judges
-from .parts.command import check_results, chosen, commit, make_folder, print_table, run, write_results
+from .parts.command import check_results, chosen, commit, print_table, run, write_results
 from .parts.contenders import Contender, pictures
 from .parts.machine import counted
 from .parts.study import Study

@@ -26,13 +26,14 @@ from torch import Tensor
 
 from multistyle.device import choose_device
 from multistyle.errors import MultistyleError
+from multistyle.files import make_folder
 from multistyle.weights import Style
 from train.add_style import EVERY
 from train.config import read_config
 from train.data import Photos, read_paintings
 from train.losses.loss_network import load_loss_network
 
-from .parts.command import check_results, commit, make_folder, print_table, run, write_results
+from .parts.command import check_results, commit, print_table, run, write_results
 from .parts.study import Curve, Study
 
 PUBLISHED = {"content": "+8.7 +- 3.9 %", "style": "-8.9 +- 16.5 %", "adding": "5,000 steps against 40,000"}

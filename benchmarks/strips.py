@@ -18,18 +18,16 @@ from typing import Annotated
 import torch
 import typer
 
-from multistyle.errors import MultistyleError
 from multistyle.image import read_image, resize_image, write_image
 from multistyle.messages import say, tell
 from multistyle.painting import PaintOptions
 from multistyle.pixels import as_bytes
+from multistyle.strips import SIDE
 from multistyle.stylizer import load_stylizer, paint_file
 
-from .parts.command import run
+from .parts.command import numbers, run
 from .parts.memory import added_memory
 from .parts.processes import in_new_processes
-
-SIDE = 1024  # px; a strip has as many pixels as a square of this side
 
 
 def main(
@@ -44,7 +42,7 @@ def main(
     turns: Annotated[int, typer.Option(min=1, help="How often each is painted.")] = 3,
 ) -> None:
     """Measure painting in strips at several sizes."""
-    sizes, strokes = numbers(megapixels), stroke or ["off"]
+    sizes, strokes = numbers(megapixels, "megapixels"), stroke or ["off"]
     tell(f"{'megapixels':>10} {'stroke':>6} {'seconds':>8} {'per megapixel':>14} {'to first':>9} {'peak memory':>12}")
     first: dict[str, float] = {}
     for size in sizes:
@@ -65,17 +63,6 @@ def main(
 def measure_all(file: Path, weights: Path | None, estimate: bool, strokes: Sequence[str]) -> list[tuple[float, int]]:
     """`measure` for each stroke, each in a new process, one after the other."""
     return [in_new_processes(measure, (file, weights, estimate, stroke))[0] for stroke in strokes]
-
-
-def numbers(text: str) -> list[float]:
-    """Positive numbers separated by commas. Raises `MultistyleError`."""
-    try:
-        found = [float(part) for part in text.split(",")]
-    except ValueError:
-        found = []
-    if not found or not all(0 < number < float("inf") for number in found):
-        raise MultistyleError(f"megapixels are positive numbers separated by commas, not {text!r}")
-    return found
 
 
 def enlarge(photo: Path, megapixels: float, file: Path) -> int:

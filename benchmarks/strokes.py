@@ -20,6 +20,7 @@ from torch import Tensor
 
 from multistyle.errors import MultistyleError
 from multistyle.image import read_image, resize_image
+from multistyle.strokes import stroke_number
 from multistyle.stylizer import Stylizer
 from multistyle.weights import default_weights, load_weights
 from train.config import TrainConfig
@@ -27,7 +28,7 @@ from train.data import read_paintings
 from train.losses.loss_network import load_loss_network
 from train.losses.objective import Objective
 
-from .parts.command import check_results, chosen, commit, print_table, progress, run, write_results
+from .parts.command import check_results, chosen, commit, print_table, progress, run, whole_numbers, write_results
 
 WHOLE, MIDDLE = 512, 1024  # px
 
@@ -46,6 +47,9 @@ def main(
     """Compare sizes of strokes on pictures of several sizes."""
     file = weights or default_weights()
     check_results(output, file, *photos, styles, *(features or []))
+    sides, dials = whole_numbers(sizes, "sizes"), strokes.split(",")
+    for dial in dials:
+        stroke_number(dial)
     model = load_weights(file)
     config = TrainConfig.from_header(model.training, file)
     stylizer = Stylizer(model, precision="float32")
@@ -54,14 +58,14 @@ def main(
     objective = Objective(config, load_loss_network(features or [], config.loss_network, config.pooling), paintings)
     loaded = [read_image(photo) for photo in photos]
     results = {}
-    for size in map(int, sizes.split(",")):
+    for size in sides:
         large = [resize_image(photo, size) for photo in loaded if max(photo.shape[1:]) >= size]
         if not large:
             raise MultistyleError(f"no photo has {size} pixels; leave that size out of --sizes, or give a larger photo")
         turns = cycle(wanted)
         pairs = [(photo, name) for photo in large for name in islice(turns, each or len(wanted))]
         rows = [
-            {stroke: measure(stylizer, objective, photo, name, stroke) for stroke in strokes.split(",")}
+            {stroke: measure(stylizer, objective, photo, name, stroke) for stroke in dials}
             for photo, name in progress(pairs, f"{size} px")
         ]
         results[f"{size} px"] = {"photos": len(large)} | {stroke: summary(rows, stroke) for stroke in rows[0]}

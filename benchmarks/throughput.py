@@ -33,7 +33,7 @@ from multistyle.messages import say
 from multistyle.stylizer import Stylizer
 from multistyle.weights import default_weights, load_weights
 
-from .parts.command import check_results, commit, run, write_results
+from .parts.command import check_results, commit, run, whole_numbers, write_results
 from .parts.contenders import PEER, blends, disk, names, precision_name
 from .parts.costs import painting_memory, start_up, together
 from .parts.machine import counted, describe, floor, limits
@@ -102,14 +102,14 @@ def main(
     places = chosen_devices(devices)
     for name in places:
         choose_precision(precision, choose_device(name))
-    wanted = numbers(sizes, "sizes")
+    wanted = whole_numbers(sizes, "sizes")
     if any(size % 4 or size < 64 for size in wanted):
         raise MultistyleError(f"sizes are multiples of 4 px, 64 or more, not {sizes}")
     file = weights or default_weights()
     check_results(output, file)
     found = []
     for name in places:
-        batches = numbers(batch or ("1" if name == "cpu" else "1,4,16"), "batch")
+        batches = whole_numbers(batch or ("1" if name == "cpu" else "1,4,16"), "batch")
         found.append(measure_device(name, wanted, batches, precision, file))
     facts: dict[str, Any] = {"commit": commit(), "weights": file.name, "turns": TURNS, "devices": found}
     if len(places) > 1:
@@ -127,14 +127,6 @@ def chosen_devices(text: str) -> list[str]:
             choose_device(name)
         return chosen
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["cpu"]
-
-
-def numbers(text: str, what: str) -> list[int]:
-    """Whole numbers separated by commas. Raises `MultistyleError`."""
-    parts = text.split(",")
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise MultistyleError(f"{what} are whole numbers separated by commas, not {text!r}")
-    return [int(part) for part in parts]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+SHOWN = 300  # characters of a text from elsewhere
+
 
 class MultistyleError(Exception):
     """Base of all errors this package raises on purpose; its text is one line for a person."""
@@ -33,6 +35,16 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {' or '.join(near)}?"
     return f"known: {', '.join(known)}"
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what `error` says, or its type."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:SHOWN]
+
+
+def one_line(error: Exception) -> str:
+    """All that `error` says, in one line."""
+    return " ".join(str(error).split())[:SHOWN]
 
 
 def as_line(error: Exception, doing: str) -> str:

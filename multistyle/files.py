@@ -61,6 +61,15 @@ def atomic_write(path: str | Path, failure: type[MultistyleError] = MultistyleEr
             os.close(handle)
 
 
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents if they are missing. Raises `MultistyleError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "there is a file of that name" if isinstance(error, FileExistsError) else error.strerror
+        raise MultistyleError(f"cannot make the folder {folder}: {reason}") from error
+
+
 def _name_beside(target: Path) -> Path:
     suffix = target.suffix if len(target.suffix) <= 16 else ""
     return target.with_name(f".{secrets.token_hex(4)}{MARK}{suffix}")

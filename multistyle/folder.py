@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import nullcontext
 
-from .files import remove_stale
+from .files import make_folder, remove_stale
 from .folder_mixes import BlendRecord
 from .folder_plan import FolderPlan, Job
-from .jobs import Drawing, Files, Outcome, drawing, make_folder, paint_jobs
+from .jobs import Drawing, Files, Outcome, drawing, paint_jobs
 from .painting import PaintOptions
 from .stylizer import Stylizer
 

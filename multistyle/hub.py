@@ -12,7 +12,7 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-from .errors import WeightsError
+from .errors import WeightsError, first_line
 
 SUFFIX = ".safetensors"  # no other format is read: a pickle could run code
 SHOWN = 5  # files listed in an error
@@ -59,7 +59,7 @@ def _download(repository: str, name: str | None) -> Path:
     except LocalEntryNotFoundError as error:
         raise WeightsError(f"cannot download {address}: the hub cannot be reached, and it is not cached") from error
     except Exception as error:  # of the HTTP library, which differs between versions
-        raise WeightsError(f"cannot download {address}: {_first_line(error)}") from error
+        raise WeightsError(f"cannot download {address}: {first_line(error)}") from error
 
 
 def _list_files(repository: str) -> tuple[list[str], bool]:
@@ -92,7 +92,3 @@ def _choose(repository: str, name: str | None, listed: list[str]) -> str:
 
 def _endpoint() -> str | None:
     return os.environ.get("HF_ENDPOINT")  # the library reads it only once, when it is imported
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .errors import ImageError
+from .errors import ImageError, one_line
 from .files import atomic_write, check_place
 from .formats.containers import open_container
 from .formats.decode import decode, decode_pil, frame_count, upright_size
 from .formats.encode import FORMATS, encode
 from .formats.metadata import Metadata, read_metadata
-from .formats.reading import one_line, opened
+from .formats.reading import opened
 from .formats.transparency import mask_of
 from .pixels import as_dtype
 from .resize import check_size, fitted_size, interpolate, interpolate_straight

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 from .blend import mix_text
 from .device import free_memory
 from .errors import MultistyleError, as_line
+from .files import make_folder
 from .folder_mixes import draw_mix
 from .folder_plan import Job
 from .image import Picture, picture_size, write_picture
@@ -220,10 +220,3 @@ def _outcome(store: Store, reading: _Reading, done: Future) -> Outcome:
     if {getattr(error, "errno", None), getattr(error.__cause__, "errno", None)} & DISK_FULL:
         raise line
     return Outcome(job, line)
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MultistyleError(f"cannot make the folder {folder}: {error.strerror}") from error

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .blend import Blend, blend_vector, is_constant, with_strength
 from .device import choose_device, choose_precision, is_out_of_memory, keep_freed_memory
-from .errors import MultistyleError
+from .errors import MultistyleError, first_line
 from .fast_network import FastNetwork
 from .grid import cut_from_grid, pad_to_grid
 from .image import check_image
@@ -146,7 +146,7 @@ class OnePass:
                 f"{width} x {height} px do not fit in the memory of {self.device}; ask for a smaller size"
             )
         if self.compiled and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            return MultistyleError(f"this machine cannot compile ({_first_line(error)}); leave compile out")
+            return MultistyleError(f"this machine cannot compile ({first_line(error)}); leave compile out")
         return error
 
     def send(self, images: Tensor) -> Tensor:
@@ -190,7 +190,3 @@ def fit_field(field: Tensor, height: int, width: int) -> Tensor:
     if field.shape[1:] == (height, width):
         return field
     return F.interpolate(field[None], (height, width), mode="bilinear", antialias=True)[0]
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

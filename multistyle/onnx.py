@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +20,7 @@ from .errors import MultistyleError
 from .fast_network import FastNetwork
 from .files import atomic_write, check_place
 from .grid import cut_from_grid, grid_index
+from .messages import Progress, no_progress
 from .network import StyleNetwork, photo_share
 from .weights import Model
 
@@ -53,7 +54,7 @@ def export_onnx(
     model: Model,
     target: str | Path,
     precision: str = "float32",
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> float:
     """Write `model` as ONNX to `target`, after checking in ONNX Runtime that the file paints as PyTorch does.
 

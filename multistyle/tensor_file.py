@@ -17,11 +17,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .device import is_out_of_memory
-from .errors import WeightsError
+from .errors import SHOWN, WeightsError, first_line
 from .files import atomic_write, check_input
 
 FLOATS = {"F64", "F32", "F16", "BF16"}  # safetensors' names for torch.float64 to torch.bfloat16
-SHOWN, LONGEST = 200, 800  # characters of a text from a file that an error shows; characters of a reason
+LONGEST = 800  # characters of a reason
 
 Header = dict[str, str]  # our entries, each as JSON
 Shapes = dict[str, tuple[int, ...]]
@@ -99,7 +99,7 @@ def read_tensors(
             raise
         raise WeightsError(f"the {kind.name} {file} does not fit in memory") from error
     except SafetensorError as error:
-        raise WeightsError(f"{file} {_damage(file)} ({_first_line(error)})") from error
+        raise WeightsError(f"{file} {_damage(file)} ({first_line(error)})") from error
 
 
 def entry(header: Header, key: str, kind: type[Checked]) -> Checked:
@@ -112,7 +112,7 @@ def entry(header: Header, key: str, kind: type[Checked]) -> Checked:
     try:
         value = json.loads(header[key])
     except (ValueError, RecursionError) as error:
-        raise WeightsError(f"the entry {key!r} of its header is not JSON ({_first_line(error)})") from error
+        raise WeightsError(f"the entry {key!r} of its header is not JSON ({first_line(error)})") from error
     if not isinstance(value, kind):
         named = {"dict": "a JSON object", "list": "a JSON list", "str": "a text"}[kind.__name__]
         raise WeightsError(f"the entry {key!r} of its header should be {named}")
@@ -125,7 +125,7 @@ def _to_json(key: str, value: Any) -> str:
         text.encode()
         return text
     except (TypeError, ValueError, RecursionError) as error:
-        raise WeightsError(f"the entry {key!r} of its header cannot be JSON ({_first_line(error)})") from error
+        raise WeightsError(f"the entry {key!r} of its header cannot be JSON ({first_line(error)})") from error
 
 
 def _as_float32(name: str, tensor: Tensor) -> Tensor:
@@ -157,7 +157,3 @@ def _damage(file: Path) -> str:
     if len(start) == 9 and start[8:] == b"{" and int.from_bytes(start[:8], "little") < 100_000_000:
         return "is truncated or damaged"
     return "is not a safetensors file"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:SHOWN]

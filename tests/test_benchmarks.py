@@ -169,6 +169,14 @@ def test_unknown_metrics_are_one_line(bench_files, invoke):
     assert isinstance(done.exception, MultistyleError) and "did you mean losses?" in str(done.exception)
 
 
+@pytest.mark.parametrize(
+    "options, message", [(["--sizes", "1k"], "sizes are positive numbers"), (["--strokes", "off,auot"], "auot")]
+)
+def test_lists_are_checked_before_anything_is_painted(invoke, options, message):
+    done = invoke(strokes.main, "none.jpg", "--styles", "none", *options)
+    assert isinstance(done.exception, MultistyleError) and message in str(done.exception)
+
+
 def test_strokes_are_judged_at_every_size_that_a_photo_has(bench_files, make_pictures, invoke, tmp_path):
     photos = [path for side in (128, 192) for path in make_pictures(f"large{side}", ("a",), side, side).iterdir()]
     options = [*bench_files[2:], "--sizes", "128,192", "--strokes", "off,8", "--painters", "wave,starry"]

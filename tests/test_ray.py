@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import torch
 from conftest import PROGRAMS, ROOT, needs, tiny_model
 
 from multistyle.datasets.places import Place
+from multistyle.datasets.plan import plan_data
+from multistyle.datasets.record import FAILURES, FAILURES_HEADER, read_record, record_failures
 from multistyle.datasets.shards import paint_shard
 from multistyle.errors import MultistyleError
 from multistyle.folder import paint_folder
@@ -181,6 +184,43 @@ def test_a_shard_that_is_cut_short_is_never_painted(data, stylizer, tmp_path, le
     with pytest.raises(MultistyleError, match=r"cannot read .*0\.tar: "):
         paint_shard(stylizer, "0.tar", *places, PaintOptions("wave"), lambda job: PaintOptions("wave"))
     assert not (tmp_path / "out").exists()
+
+
+class Broken(io.BytesIO):
+    """A file whose second piece cannot be read."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell():
+            raise OSError("the disk is broken")
+        return super().read(4)
+
+
+def test_a_file_that_breaks_off_does_not_appear_in_a_bucket(tmp_path):
+    needs(find_spec("pyarrow"), "pyarrow is not installed")
+    place = Place(str(tmp_path))
+    place.local = False
+    with pytest.raises(MultistyleError, match=r"cannot reach .*0\.tar: the disk is broken"):
+        place.write("0.tar", Broken(b"content"))
+    assert place.sizes() == {}
+    place.write("0.tar", io.BytesIO(b"content"))
+    assert place.read("0.tar") == b"content"
+
+
+def test_an_error_while_a_shard_is_read_is_one_line_and_the_others_go_on(data, stylizer, tmp_path, monkeypatch):
+    needs(find_spec("pyarrow"), "pyarrow is not installed")
+    monkeypatch.setattr(Place, "opened", lambda place, name: nullcontext(Broken((data / "shards" / name).read_bytes())))
+    with pytest.raises(MultistyleError, match=r"cannot paint .*0\.tar: OSError: the disk is broken"):
+        paint_shard(stylizer, "0.tar", Place("in"), Place(str(tmp_path)), PaintOptions("wave"), PaintOptions)
+
+
+def test_a_stopped_run_keeps_the_failures_of_jobs_it_did_not_come_to(data, tmp_path):
+    needs(find_spec("pyarrow"), "pyarrow is not installed")
+    plan = plan_data(str(data / "photos"), str(tmp_path / "out"))
+    record_failures(plan, {"a.png": "old", "b.png": "old", "c.png": "old"})
+    record_failures(plan, {"b.png": "new"}, left={"c.png", "d.png"})
+    assert read_record(plan.target, FAILURES, FAILURES_HEADER) == {"b.png": "new", "c.png": "old"}
+    record_failures(plan, {})
+    assert plan.target.sizes() == {}
 
 
 def test_an_address_that_does_not_answer_is_one_line(run, data, tmp_path):

@@ -295,6 +295,9 @@ def test_the_command_trains_stops_on_ctrl_c_and_goes_on(material):
     again = subprocess.run(command(material, done + 1), cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 0 and f"continuing from step {done}" in again.stderr
     assert load_weights(material / "m.safetensors").training["steps"] == done + 1
+    before = (material / "m.safetensors").read_bytes()
+    assert subprocess.run(command(material, done + 1), cwd=ROOT, capture_output=True).returncode == 0
+    assert (material / "m.safetensors").read_bytes() == before, "a finished run changes nothing"
 
 
 def test_the_command_says_in_one_line_what_is_wrong(material):

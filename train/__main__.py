@@ -126,8 +126,7 @@ def gatys(
 ) -> None:
     """Paint one photo by optimizing its pixels (Gatys et al. 2016). It is slow and needs no trained network."""
     features, (files, blend) = features or [], parse_paintings(paintings)
-    check_output(output)
-    check_place(output, ImageError, inputs=[photo, *files, *features, *([config] if config is not None else [])])
+    check_output(output, [photo, *files, *features, *([config] if config is not None else [])])
     if optimizer not in OPTIMIZERS:
         raise MultistyleError(f"unknown optimizer {optimizer!r}; {suggestion(optimizer, OPTIMIZERS)}")
     recipe, place = read_config(config), choose_device(device)

@@ -13,6 +13,7 @@ from multistyle.errors import MultistyleError
 from multistyle.files import check_place, remove_stale
 from multistyle.image import write_image
 from multistyle.messages import say
+from multistyle.stopping import stop_signals
 from multistyle.weights import save_weights
 
 from .checkpoint import save_checkpoint
@@ -23,7 +24,6 @@ from .losses.loss_network import load_loss_network
 from .losses.objective import Losses, Objective
 from .parallel import Team
 from .progress import ProgressLine
-from .stopping import stop_signals
 from .tensorboard import TensorBoardLog
 from .trainer import Trainer
 
@@ -153,6 +153,7 @@ def train_network(
         files = RunFiles(trainer, photos, output, facts, log) if team.leads else None
     if resumed and team.leads:
         say(f"continuing from step {trainer.done} in {state_of(output)}")
+    first = trainer.done
     batches, halt = Batches(photos, config.batch, config.crop, config.seed, trainer.rows), False
     with stop_signals() as stopped:
         for batch in batches.from_step(trainer.done, workers):
@@ -162,7 +163,7 @@ def train_network(
             losses = trainer.step(batch)
             if files:
                 files.add(losses)
-        if files:
+        if files and (trainer.done > first or not output.exists()):
             if trainer.done >= config.steps:
                 files.facts["painters"] = trainer.painter_losses(photos)
             files.save()

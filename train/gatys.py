@@ -17,10 +17,10 @@ from multistyle.device import free_memory
 from multistyle.errors import MultistyleError
 from multistyle.image import write_image
 from multistyle.messages import say
+from multistyle.stopping import stop_signals
 
 from .losses.objective import Losses, Objective
 from .progress import SECONDS
-from .stopping import stop_signals
 
 OPTIMIZERS = ("lbfgs", "adam")
 ADAM_RATE = 0.02  # in units of a pixel's range

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from multistyle.errors import MultistyleError
 from multistyle.files import check_input
+from multistyle.folder_plan import PICTURES
 from multistyle.messages import say
 
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 LARGEST_MEMBER = 1 << 28  # bytes; a larger member of an archive is no photo
 
 

@@ -21,6 +21,7 @@ from multistyle.errors import MultistyleError, WeightsError
 from multistyle.files import check_place
 from multistyle.messages import say
 from multistyle.network import PHOTO
+from multistyle.stopping import stop_signals
 from multistyle.weights import Model, Style, default_weights, load_weights, save_weights
 
 from .add_style import (
@@ -39,7 +40,6 @@ from .evaluation import painter_losses, set_apart
 from .listing import DataError, pictures_in
 from .losses.loss_network import LossNetwork, load_loss_network
 from .losses.objective import Objective
-from .stopping import stop_signals
 
 Weights = Annotated[Path | None, typer.Option(help="Weight file to read; default: the shipped one.", metavar="FILE")]
 Output = Annotated[

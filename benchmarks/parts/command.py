@@ -45,18 +45,29 @@ def chosen(text: str, known: Iterable[str], kind: str) -> list[str]:
     return names
 
 
+def numbers(text: str, what: str) -> list[float]:
+    """Positive numbers separated by commas. Raises `MultistyleError`."""
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(0 < number < float("inf") for number in found):
+        raise MultistyleError(f"{what} are positive numbers separated by commas, not {text!r}")
+    return found
+
+
+def whole_numbers(text: str, what: str) -> list[int]:
+    """Positive whole numbers separated by commas. Raises `MultistyleError`."""
+    found = numbers(text, what)
+    if not all(number.is_integer() for number in found):
+        raise MultistyleError(f"{what} are whole numbers separated by commas, not {text!r}")
+    return [int(number) for number in found]
+
+
 def commit() -> str:
     """The commit that is checked out; empty if this is no Git checkout."""
     command = ["git", "rev-parse", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
-
-
-def make_folder(folder: Path) -> None:
-    """Create `folder` and its parents if they are missing. Raises `MultistyleError`."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MultistyleError(f"cannot make the folder {folder}: {error.strerror}") from error
 
 
 def check_results(file: Path | None, *inputs: Path | None) -> None:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from multistyle.color import luminance
+from multistyle.grid import STRIDE
 from train.losses.terms import Grams
 
-STRIDE = 4  # px between the network's coarsest features; upsampling may leave energy at multiples of 1/4 cycle a pixel
 BORDER = 16  # px
 FLOOR = (1 / 255) ** 2 / 12  # variance of rounding to 8 bits; less energy cannot be seen
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import MultistyleError
+from ..files import make_folder
 
 STREAM = "-"  # as a photo: standard input; as an output: standard output
 FIELDS = ("stem", "suffix", "name", "mix")  # of a template
@@ -90,11 +91,3 @@ def check_clashes(photos: list[str], targets: list[Path]) -> None:
         if target in taken:
             raise MultistyleError(f"{taken[target]} and {photo} would both be written to {target}; rename one")
         taken[target] = photo
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = "there is a file of that name" if isinstance(error, FileExistsError) else error.strerror
-        raise MultistyleError(f"cannot make the folder {folder}: {reason}") from error

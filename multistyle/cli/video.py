@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..messages import say, tell
+from ..stopping import stop_signals
 from .options import LookOptions, Mix, ModelOptions, command, input_files, prepare
 from .running import FAILURE, INTERRUPTED, USAGE, failing_with, showing
 
@@ -38,7 +36,7 @@ def video(
     options = replace(options, blend=mix)
     ends = [stylizer.blend(blend, look.strength) for blend in (mix, to)[: 1 + (to is not None)]]
     tell("mix " + " -> ".join(mix_text(blend, stylizer.names) for blend in ends))
-    with failing_with(FAILURE), stopped_by_signals() as stop, showing(str(source)) as show:
+    with failing_with(FAILURE), stop_signals() as stop, showing(str(source)) as show:
 
         def progress(done: int, total: int | None) -> None:
             show(done, total)
@@ -53,25 +51,3 @@ def video(
     for note in painted.notes:
         say(f"{source}: {note}")
     tell(f"{target}  {painted.frames} frames")
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[list[int]]:
-    """Yield a list to which Ctrl-C and SIGTERM append instead of ending the program; a second signal ends it at once.
-
-    A video can be completed between two frames; within a frame, the encoder could lose some.
-    """
-    caught: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM)
-
-    def note(number: int, _: object) -> None:
-        caught.append(number)
-        for each in signals:
-            signal.signal(each, signal.default_int_handler)
-
-    before = [signal.signal(each, note) for each in signals]
-    try:
-        yield caught
-    finally:
-        for each, handler in zip(signals, before, strict=True):
-            signal.signal(each, handler)

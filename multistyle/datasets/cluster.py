@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from ..errors import MultistyleError
+from ..errors import MultistyleError, one_line
 
 LOCAL = "127.0.0.1"
 SECONDS = 10.0  # how long an address may take to answer
@@ -76,8 +76,8 @@ def _connect(address: str) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(address="local", include_dashboard=False, _node_ip_address=LOCAL, **quiet)
     except Exception as error:  # Ray raises many kinds for what can be wrong with a cluster
-        text = " ".join(str(error).split())[:300]
-        raise MultistyleError(f"no Ray cluster answers at {address}: {type(error).__name__}: {text}") from error
+        text = f"{type(error).__name__}: {one_line(error)}"
+        raise MultistyleError(f"no Ray cluster answers at {address}: {text}") from error
 
 
 def _check_answer(address: str) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from ..errors import MultistyleError
-from ..files import atomic_write
+from ..errors import MultistyleError, one_line
+from ..files import atomic_write, make_folder
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -44,7 +44,7 @@ class Place:
         try:
             self.system, root = FileSystem.from_uri(text)
         except (ArrowException, OSError, ValueError) as error:
-            raise MultistyleError(f"cannot open {self.title}: {_one_line(error)}") from error
+            raise MultistyleError(f"cannot open {self.title}: {one_line(error)}") from error
         if self.system.type_name not in BUCKETS:
             raise MultistyleError(f"cannot open {self.title}: give a folder, or a URI with s3://, gs:// or abfs://")
         self.root = root.rstrip("/")
@@ -76,19 +76,30 @@ class Place:
             return stream.read()
 
     def write(self, name: str, content: bytes | memoryview | BinaryIO) -> None:
-        """Write a file completely or not at all. content: its bytes, or a binary file that holds them."""
+        """Write a file completely or not at all.
+
+        content: its bytes; or, for a new file, a binary file that holds them.
+        """
         if not self.local:
-            with self._named(name), self.system.open_output_stream(f"{self.root}/{name}") as stream:
-                for chunk in _chunks(content):
-                    stream.write(chunk)
+            with self._named(name):
+                self._upload(f"{self.root}/{name}", content)
             return
         path = Path(self.root, name)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MultistyleError(f"cannot make the folder {path.parent}: {error.strerror}") from error
+        make_folder(path.parent)
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             file.writelines(_chunks(content))
+
+    def _upload(self, path: str, content: bytes | memoryview | BinaryIO) -> None:
+        at_once = isinstance(content, (bytes, memoryview))
+        try:
+            with self.system.open_output_stream(path) as stream:
+                for chunk in _chunks(content):
+                    stream.write(chunk)
+        except BaseException:
+            if not at_once:  # closing the stream has completed the file, as far as it was sent
+                with suppress(Exception):
+                    self.system.delete_file(path)
+            raise
 
     def remove(self, name: str) -> None:
         """Remove a file."""
@@ -104,7 +115,7 @@ class Place:
             raise
         except OSError as error:  # pyarrow's too
             shown = self.name_of(name) if name else self.title
-            raise MultistyleError(f"cannot reach {shown}: {_one_line(error)}") from error
+            raise MultistyleError(f"cannot reach {shown}: {one_line(error)}") from error
 
 
 def local_path(text: str) -> Path | None:
@@ -129,10 +140,6 @@ def _chunks(content: bytes | memoryview | BinaryIO) -> Iterator[bytes | memoryvi
     else:
         while chunk := content.read(CHUNK):
             yield chunk
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def _path(file: object) -> str:

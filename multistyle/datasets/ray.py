@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MultistyleError, as_line
-from ..files import remove_stale
+from ..files import make_folder, remove_stale
 from ..folder_plan import Job
-from ..jobs import Files, Outcome, drawing, make_folder, paint_jobs
+from ..jobs import Files, Outcome, drawing, paint_jobs
 from ..messages import printable
 from ..painting import PaintOptions
 from ..stylizer import Stylizer
@@ -79,6 +79,7 @@ def paint_on_ray(
 
 def _paint(plan: DataPlan, task: Task, group: Workers, mixes: dict[str, str] | None) -> Generator[Outcome, None, None]:
     jobs, failures = plan.folder.jobs, {}
+    left = {name_in(plan.target, job) for job in jobs}
     if plan.target.local:
         make_folder(plan.folder.target)
         remove_stale(plan.folder.target, nested=True)
@@ -89,11 +90,12 @@ def _paint(plan: DataPlan, task: Task, group: Workers, mixes: dict[str, str] | N
                     if number == NOTHING:
                         raise MultistyleError(error)
                     job = jobs[number]
+                    left.discard(name := name_in(plan.target, job))
                     if error:
-                        failures[name_in(plan.target, job)] = error
+                        failures[name] = error
                     yield Outcome(job, MultistyleError(error) if error else None)
         finally:
-            record_failures(plan, failures)
+            record_failures(plan, failures, left)
 
 
 def _batches(plan: DataPlan, task: Task, group: Workers) -> Iterator[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from ..folder_mixes import HEADER, BlendRecord, format_rows, read_rows
@@ -44,14 +44,16 @@ def recording(plan: DataPlan, mixes: Mapping[str, str] | None) -> Iterator[None]
         plan.target.write(BLENDS, format_rows({name: mix for name, mix in rows.items() if name in there}))
 
 
-def record_failures(plan: DataPlan, failures: Mapping[str, str]) -> None:
+def record_failures(plan: DataPlan, failures: Mapping[str, str], left: Container[str] = ()) -> None:
     """List the failed jobs of a run in failures.csv in the target; without any, remove the list of an earlier run.
 
     failures: the error of each, by its name in the target.
+    left: names of jobs that this run did not come to; what an earlier run listed of them is kept.
 
     Raises `MultistyleError` if failures.csv is another kind of file, or cannot be written.
     """
     earlier = read_record(plan.target, FAILURES, FAILURES_HEADER)
+    failures = {name: error for name, error in earlier.items() if name in left} | dict(failures)
     if failures:
         plan.target.write(FAILURES, format_rows(failures, FAILURES_HEADER))
     elif earlier:

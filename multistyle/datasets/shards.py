@@ -12,11 +12,12 @@ import tarfile
 import tempfile
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, cast
 
-from ..errors import MultistyleError
+from ..errors import MultistyleError, as_line
 from ..folder_plan import PICTURES, Job, jobs_for
 from ..jobs import Drawing, Outcome, paint_jobs
 from ..painting import PaintOptions
@@ -79,7 +80,7 @@ def paint_shard(
     Record and shard appear completely or not at all, the record first. A picture that fails is a row of the record, and
     its sample is missing in the shard. Raises `MultistyleError` if the shard cannot be read or written.
     """
-    with tempfile.TemporaryFile() as file:
+    with _named(source.name_of(shard)), tempfile.TemporaryFile() as file:
         with tarfile.open(fileobj=file, mode="w") as output:
             painter = _ShardPainter(shard, source.title, output, copies)
 
@@ -97,6 +98,15 @@ def paint_shard(
         file.seek(0)
         target.write(shard, file)
     return painter.rows
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Turn an error of a disk or of the network, while a shard is painted, into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise MultistyleError(as_line(error, f"cannot paint {name}")) from error
 
 
 class _ShardPainter:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from ..errors import ImageError
+from ..errors import ImageError, one_line
 from ..files import check_input
 
 
@@ -47,7 +47,3 @@ def _failures_named(name: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise ImageError(f"cannot read {name}: {error.strerror or error}") from error
         raise ImageError(f"{name} is damaged and cannot be read ({one_line(error)})") from error
-
-
-def one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

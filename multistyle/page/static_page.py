@@ -30,6 +30,7 @@ HASHES = {  # SHA-384 of these files of that version
     "ort.webgpu.bundle.min.mjs": "1ntMeyj+z5diX6vBR5h+zlJBPc4iNvhCxE6nlammh8daBYcLBZkzrwDkuJjhwI+f",
     "ort-wasm-simd-threaded.asyncify.wasm": "EPVDLTxuO663dkZO/pcKJF6vOyyfq/5z9FY1oksN0UWFX2ABH4wDDZQHeNoUleWR",
 }
+BACKEND = {"backend": "onnx"}  # in CONFIG
 MODEL, CONFIG = "multistyle.onnx", "config.json"
 
 
@@ -46,8 +47,11 @@ def write_static_page(
     """
     folder = Path(folder)
     check_static(folder, runtime)
-    for place in (folder, folder / "thumbnails", *([folder / "runtime"] if runtime else [])):
-        place.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    if not _holds_page(folder):  # after an interruption, the same command can be given again
+        _write(folder / CONFIG, json.dumps(BACKEND).encode())
+    for part in ("thumbnails", *(["runtime"] if runtime else [])):
+        (folder / part).mkdir(exist_ok=True)
     export_onnx(model, folder / MODEL)
     for file in STATIC.iterdir():
         _write(folder / file.name, file.read_bytes())
@@ -58,7 +62,7 @@ def write_static_page(
         for name in HASHES:
             with atomic_write(folder / "runtime" / name) as temporary:
                 shutil.copyfile(Path(runtime) / name, temporary)
-    facts = {"backend": "onnx", "model": MODEL, "names": stylizer.names}
+    facts = {**BACKEND, "model": MODEL, "names": stylizer.names}
     limits = {"bytes": BYTES, "pixels": PIXELS}
     files = _runtime_files(runtime is not None)
     _write(folder / CONFIG, config_file(config(stylizer, video=False, limits=limits, runtime=files, **facts)))
@@ -94,8 +98,8 @@ def check_static(folder: Path, runtime: str | Path | None) -> None:
 
 def _holds_page(folder: Path) -> bool:
     try:
-        return json.loads((folder / CONFIG).read_bytes())["backend"] == "onnx"
-    except (OSError, ValueError, KeyError, TypeError):
+        return BACKEND.items() <= json.loads((folder / CONFIG).read_bytes()).items()
+    except (OSError, ValueError, AttributeError):
         return False
 
 

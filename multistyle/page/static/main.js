@@ -42,8 +42,9 @@ function join(config, painter, state) {
 
   async function show(painting, { mix, photo: painted }, full) {
     await view.show(painting.blob, mixWords(mix));
-    const size = `${painted.width} × ${painted.height}`;
-    element("status").textContent = full ? size : `${size}, preview ${Math.max(painting.width, painting.height)} px`;
+    const { width, height } = full ? painting : painted;
+    const preview = full ? "" : `, preview ${Math.max(painting.width, painting.height)} px`;
+    element("status").textContent = `${width} × ${height}${preview}`;
   }
 
   function busy(is) {

@@ -2,6 +2,8 @@
 
 const SIDE = 1024; // px, longer side
 
+let changes = 0; // of all masks, so that no two of them ever have the same version
+
 export class Mask {
   /** For a picture of width x height px. */
   constructor(width, height) {
@@ -11,9 +13,7 @@ export class Mask {
     this.canvas.height = Math.max(1, Math.round(height * scale));
     this.strokes = []; // {erase, radius, points}; all in parts of the longer side
     this.feather = 0.02;
-    this.version = "0"; // a name for what the mask shows
-    this.changes = 0;
-    this.file = null;
+    this.touch();
   }
 
   get longer() {
@@ -37,7 +37,7 @@ export class Mask {
 
   /** The mask has another content now. */
   touch() {
-    this.version = `${++this.changes}`;
+    this.version = `${++changes}`; // a name for what the mask shows
     this.file = null;
   }
 

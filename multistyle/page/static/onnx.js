@@ -56,7 +56,6 @@ export function createPainter(config) {
 
   return {
     paint,
-    keepsMetadata: false,
     sequences: [],
     privacy: `Photos are painted in this browser and never leave this device, at up to ${LARGEST} pixels. Date, place and other data of the photo are not kept.`,
   };

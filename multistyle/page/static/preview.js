@@ -38,7 +38,7 @@ export class Preview {
     this.job = job;
     this.on = on;
     this.pace = new Pace();
-    this.running = null; // {job, size, started, control}
+    this.running = null; // {job, quick, started, control}
     this.finished = null; // {key, photo, blob}: the painting at full size, if it is up to date
     this.rest = 0; // a timer
     this.turn = 0; // number of the newest request

@@ -49,7 +49,6 @@ export function createPainter(config) {
     paint,
     sequence,
     convert,
-    keepsMetadata: true,
     sequences: config.video ? ["gif", "mp4"] : ["gif"],
     privacy: "Photos are painted by the machine that serves this page. It keeps nothing.",
   };

@@ -1,4 +1,4 @@
-"""Stop on Ctrl-C or a termination signal between two steps, so that what was reached can be written."""
+"""Stop on Ctrl-C or a termination signal between two steps or frames, so that what was reached can be written."""
 
 from __future__ import annotations
 
