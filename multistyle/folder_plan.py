@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,7 +90,7 @@ def plan_folder(
         raise no_pictures(source, found.passed_over, found.unreadable)
     jobs = jobs_for([photo.relative_to(source) for photo in found.photos], source, target, copies, part)
     _check_targets(jobs, source)
-    left = [job for job in jobs if not os.path.isfile(job.target)]
+    left = left_jobs(jobs, os.path.isfile)
     return FolderPlan(target, left, len(jobs) - len(left), found.unreadable, found.passed_over, part)
 
 
@@ -118,6 +118,18 @@ def jobs_for(photos: Sequence[Path], source: Path, target: Path, copies: int | N
         if part is None or part.has(photo.as_posix())
         for copy in ([None] if copies is None else range(1, copies + 1))
     ]
+
+
+def left_jobs(jobs: Sequence[Job], there: Callable[[Path], bool]) -> list[Job]:
+    """The jobs whose paintings are not there.
+
+    The painting of `a.gif` is `a.png` until a picture of that name comes; then it is `a.gif.png`. As long as the latter
+    is missing, `a.png` may be the painting of either, so the picture `a.png` counts as left too.
+    """
+    missing = [job for job in jobs if not there(job.target)]
+    converted = [(job, Path(job.name)) for job in missing if Path(job.name).suffix.lower() not in WRITABLE]
+    either = {job.target.with_name(_numbered(photo.with_suffix(".png"), job.copy).name) for job, photo in converted}
+    return [job for job in jobs if job.target in either or not there(job.target)]
 
 
 def _numbered(painting: Path, copy: int | None) -> Path:

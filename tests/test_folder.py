@@ -267,6 +267,23 @@ def test_names_that_would_clash_keep_their_suffix_whatever_is_there_already(styl
         (tmp_path / "out" / "deep" / "still.tga.png").unlink()
 
 
+@pytest.mark.parametrize("copies, name", [(None, "a.png"), (2, "a_2.png")])
+def test_a_picture_whose_name_another_painting_has_already_is_painted(stylizer, tmp_path, copies, name):
+    def run_again() -> int:
+        plan = plan_folder(tmp_path / "in", tmp_path / "out", copies)
+        list(paint_folder(stylizer, plan, PaintOptions("wave"), seed=None if copies is None else 0))
+        return len(plan.jobs) // (copies or 1)
+
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (9, 9), (200, 100, 50)).save(tmp_path / "in" / "a.gif")
+    assert run_again() == 1
+    before = read_image(tmp_path / "out" / name)
+    write_image(tmp_path / "in" / "a.png", torch.rand(3, 12, 16))
+    assert run_again() == 2 and run_again() == 0
+    assert read_image(tmp_path / "out" / name).shape == (3, 12, 16)
+    assert torch.equal(read_image(tmp_path / "out" / name.replace("a", "a.gif")), before)
+
+
 def test_names_of_paintings():
     def named(*names):
         return list(map(str, painting_names([Path(name) for name in names])))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import MultistyleError
-from ..folder_plan import PICTURES, FolderPlan, Job, NoPicturesError, jobs_for, no_pictures, plan_folder
+from ..folder_plan import PICTURES, FolderPlan, Job, NoPicturesError, jobs_for, left_jobs, no_pictures, plan_folder
 from .places import Place
 
 SHARD = ".tar"
@@ -69,7 +69,7 @@ def _plan_places(source: Place, target: Place, copies: int | None) -> DataPlan:
         raise no_pictures(source.title, others)
     jobs = jobs_for(pictures, Path(), Path(), copies, None) if pictures else [_shard_job(shard) for shard in shards]
     there = target.sizes()
-    left = [job for job in jobs if job.target.as_posix() not in there]
+    left = left_jobs(jobs, lambda target: target.as_posix() in there)
     folder = FolderPlan(Path(target.root), left, len(jobs) - len(left), (), others)
     return DataPlan(source, target, folder, copies, shards=not pictures, sizes=sizes)
 
