@@ -95,8 +95,11 @@ def seconds(source: Path, target: Path, options: list[list[str]], weights: Path 
     """Seconds that commands of `multistyle folder` take. Raises `MultistyleError` if one fails."""
     command = [sys.executable, "-m", "multistyle", "folder", str(source), str(target), "--mix", "random"]
     command += [] if weights is None else ["--weights", str(weights)]
-    threads = max(1, (os.cpu_count() or 1) // len(options))
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    if any("--ray" in each for each in options):
+        environment.pop("OMP_NUM_THREADS", None)  # Ray gives each worker its threads
+    else:
+        environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // len(options)))
     started = time.perf_counter()
     running = [
         subprocess.Popen(

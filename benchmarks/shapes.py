@@ -5,8 +5,8 @@ reports the metrics of benchmarks.quality on other photos (`--judges`), the numb
 512 px, and the time for a picture of 512 px relative to the first shape, measured in turns. Names the cheapest shape
 whose objective, content + style_weight * style, is within 3 % of the best.
 
-Deterministic except for the times. The networks stay in the folder --work; the same command resumes an interrupted
-run.
+Deterministic on a CPU, except for the times. The networks stay in the folder --work; the same command resumes an
+interrupted run.
 """
 
 from __future__ import annotations
@@ -125,6 +125,8 @@ def main(
     place = choose_device(device)
     check_results(output, styles, *photos, *judges, *(features or []), config)
     entries, paintings = read_paintings(styles, recipe.styles, recipe.style_size)
+    if len(entries) < painters:
+        raise MultistyleError(f"{len(entries)} paintings are too few for {painters} painters; lower --painters")
     make_folder(work)
     loss_network = load_loss_network(features or [], recipe.loss_network, recipe.pooling)
     squares = read_judges(judges, count)

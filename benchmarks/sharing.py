@@ -9,7 +9,7 @@ adds painters that the shared network has not seen. Measures on the middles of p
 - adding: the steps in which a new row of the shared network (train/add_style.py) and a network for that painter alone
   first reach the same loss, the lowest that both of them reach. Published: 5,000 steps against 40,000 (section 3.4).
 
-Deterministic. The networks stay in the folder --work; the same command resumes an interrupted run.
+Deterministic on a CPU. The networks stay in the folder --work; the same command resumes an interrupted run.
 """
 
 from __future__ import annotations

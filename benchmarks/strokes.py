@@ -62,6 +62,7 @@ def main(
         large = [resize_image(photo, size) for photo in loaded if max(photo.shape[1:]) >= size]
         if not large:
             raise MultistyleError(f"no photo has {size} pixels; leave that size out of --sizes, or give a larger photo")
+        stylizer(large[0], wanted[0], stroke="off")  # to warm up
         turns = cycle(wanted)
         pairs = [(photo, name) for photo in large for name in islice(turns, each or len(wanted))]
         rows = [

@@ -41,7 +41,9 @@ def parse_mix(text: str) -> dict[str, float]:
 
 
 def blend_vector(blend: Blend, names: Sequence[str]) -> Tensor:
-    """Convert a blend of any form to float32 weights (S,), or to (B, S) or (S, h, w) if it is a tensor of that shape.
+    """Convert a blend of any form to weights (S,), or (B, S) or (S, h, w) if it is a tensor of that shape.
+
+    They are float32, on the CPU.
 
     blend: a text as in `parse_mix`; a mapping from style names to weights; S numbers in the catalogue's order; a
     tensor (S,) or (B, S); or a blend field, a tensor (S, h, w). Weights are non-negative and finite, in any scale.
@@ -59,7 +61,8 @@ def blend_vector(blend: Blend, names: Sequence[str]) -> Tensor:
     try:
         if isinstance(blend, Tensor) and blend.is_complex():
             raise TypeError("complex")
-        weights = torch.as_tensor(blend, dtype=torch.float64).detach()
+        numbers = blend.detach().cpu() if isinstance(blend, Tensor) else blend
+        weights = torch.as_tensor(numbers, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         shown = " ".join(reprlib.repr(blend).split())
         raise BlendError(f"a blend is a mix, a mapping or {len(names)} numbers, not {shown}") from None

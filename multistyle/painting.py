@@ -185,7 +185,7 @@ def _mask_bytes(mask: Tensor) -> Tensor:
     if isinstance(mask, Tensor) and mask.dtype == torch.bool:
         mask = mask.float()
     check_mask(mask)
-    return as_bytes(mask if mask.dtype == torch.uint8 else mask.clamp(0, 1))
+    return as_bytes(mask if mask.dtype == torch.uint8 else mask.clamp(0, 1)).cpu()
 
 
 def load_picture(source: str | Path | BinaryIO, options: PaintOptions) -> Picture:

@@ -89,14 +89,14 @@ class StripPainter:
         count, mean, spread = 0.0, torch.zeros(1), torch.zeros(1)
         for start, stop in self.strips:
             x = compute(start, stop)
-            part_mean, part_variance = (value.double() for value in moments(x))
+            part_mean, part_variance = (value.cpu().double() for value in moments(x))  # MPS has no doubles
             part = x.shape[2] * x.shape[3]
-            delta, total = part_mean - mean.to(part_mean), count + part  # Chan et al. 1979: joining two samples
-            spread = spread.to(delta) + part_variance * part + delta.square() * (count * part / total)
-            mean = mean.to(delta) + delta * (part / total)
+            delta, total = part_mean - mean, count + part  # Chan et al. 1979: joining two samples
+            spread = spread + part_variance * part + delta.square() * (count * part / total)
+            mean = mean + delta * (part / total)
             count = total
             yield
-        self.statistics.append((mean.float(), (spread / count).float()))
+        self.statistics.append((mean.float().to(self.device), (spread / count).float().to(self.device)))
 
     def quarter_features(self) -> Generator[None, None, Tensor]:
         """The features after the residual blocks, returned in the end; yields after each strip of work."""

@@ -165,6 +165,16 @@ def test_photos_to_judge_by_are_not_learnt_from(material):
     assert centre_squares([torch.zeros(3, 10, 31, dtype=torch.uint8)], 32).shape == (1, 3, 32, 32)
 
 
+def test_a_broken_photo_to_judge_by_takes_none_away_from_either_side(make_pictures):
+    folder = make_pictures("many", "abcdef", 40, 40)
+    for broken in "ac":
+        (folder / f"{broken}.png").write_text("broken")
+    lessons, judges = set_apart(Photos([folder], 40), 40)
+    learnt = {bytes(lessons[index].numpy()) for index in range(len(lessons))}
+    judged = {bytes((judge * 255).round().byte().numpy()) for judge in judges}
+    assert judged and learnt and not learnt & judged and len(learnt | judged) == 4
+
+
 def test_painters_are_measured_one_by_one(material, model):
     objective, photos = (
         make_objective(material, torch.rand(3, 48, 48), torch.zeros(3, 48, 48)),

@@ -140,6 +140,18 @@ def test_quality_is_measured_over_photos_with_its_spread(bench_files, invoke, tm
     assert 0 <= results["separation"]["worst painter"] <= results["separation"]["all"] <= 1
 
 
+@pytest.mark.parametrize("painters", [1, 2, 3])
+def test_calibration_measures_what_so_many_painters_allow(bench_files, tmp_path, painters, monkeypatch):
+    monkeypatch.setattr("benchmarks.parts.bench.CALIBRATION_PAIRS", 1)
+    monkeypatch.setattr("benchmarks.parts.bench.TRIPLES", 1)
+    files = tmp_path / "judged.safetensors", [tmp_path / "judges"], tmp_path / "styles", [tmp_path / "vgg.safetensors"]
+    bench = quality.make_bench(*files, 2)
+    bench.painters = bench.painters[:painters]
+    found = bench.calibration()
+    assert list(found) == [["strength"], ["pairs", "strength"], ["pairs", "strength", "triples"]][painters - 1]
+    assert all(0 <= row["mean error"] <= row["worst error"] for row in found.values())
+
+
 def test_the_mean_and_spread_of_losses_are_those_of_each_photo(bench_files, tmp_path):
     files = [
         tmp_path / "judged.safetensors",
@@ -170,7 +182,7 @@ def test_unknown_metrics_are_one_line(bench_files, invoke):
 
 
 @pytest.mark.parametrize(
-    "options, message", [(["--sizes", "1k"], "sizes are positive numbers"), (["--strokes", "off,auot"], "auot")]
+    "options, message", [(["--sizes", "1k"], "sizes are whole numbers"), (["--strokes", "off,auot"], "auot")]
 )
 def test_lists_are_checked_before_anything_is_painted(invoke, options, message):
     done = invoke(strokes.main, "none.jpg", "--styles", "none", *options)

@@ -74,17 +74,17 @@ def test_a_photo_smaller_than_the_crop_is_enlarged(tmp_path):
 
 def test_paintings_carry_their_catalogue(tmp_path):
     for name in ("starry", "wave"):
-        write_image(tmp_path / f"{name}.png", torch.rand(3, 20, 40))
+        write_image(tmp_path / f"{name}.png", torch.rand(3, 40, 80))
     (tmp_path / "catalogue.tsv").write_text("name\tartist\ttitle\tyear\nstarry\tVan Gogh\tThe Starry Night\t1889\n")
-    styles, paintings = read_paintings(tmp_path, ["wave", "starry"], 16)
+    styles, paintings = read_paintings(tmp_path, ["wave", "starry"], 32)
     assert [style.name for style in styles] == ["wave", "starry"]
     assert styles[0].artist == "" and styles[1].title == "The Starry Night" and styles[1].year == "1889"
-    assert paintings[0].shape == (3, 8, 16)
-    assert [style.name for style in read_paintings(tmp_path, [], 16)[0]] == ["starry", "wave"]
+    assert paintings[0].shape == (3, 16, 32)
+    assert [style.name for style in read_paintings(tmp_path, [], 32)[0]] == ["starry", "wave"]
     with pytest.raises(DataError, match="no painting of 'wav' .* did you mean wave"):
-        read_paintings(tmp_path, ["wav"], 16)
+        read_paintings(tmp_path, ["wav"], 32)
     with pytest.raises(DataError, match="there is no folder of paintings"):
-        read_paintings(tmp_path / "none", [], 16)
+        read_paintings(tmp_path / "none", [], 32)
 
 
 def test_a_large_set_is_decoded_by_workers_and_kept_nowhere(folder, tmp_path, monkeypatch, capfd):
@@ -112,9 +112,11 @@ def test_the_shares_of_a_batch_are_the_batch(folder):
 
 
 def test_a_painting_smaller_than_its_style_size_is_refused(tmp_path):
-    write_image(tmp_path / "dots.png", torch.rand(3, 20, 40))
-    with pytest.raises(DataError, match="dots.png, 40 px, is too small for a style_size of 41; enlarge it or lower"):
-        read_paintings(tmp_path, [], 41)
+    write_image(tmp_path / "dots.png", torch.rand(3, 40, 80))
+    with pytest.raises(DataError, match="dots.png, 80 px, is too small for a style_size of 81; enlarge it or lower"):
+        read_paintings(tmp_path, [], 81)
+    with pytest.raises(DataError, match="dots.png is too narrow: it has 10 px, and 16 are needed"):
+        read_paintings(tmp_path, [], 20)
 
 
 def write_tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
@@ -161,14 +163,14 @@ def test_members_with_holes_are_skipped_by_name(tmp_path, capsys):
 
 
 def test_hidden_files_are_no_photos_and_no_paintings(folder, tmp_path):
-    write_image(folder / "starry.png", torch.rand(3, 20, 40))
+    write_image(folder / "starry.png", torch.rand(3, 40, 40))
     for name in ("._starry.png", "._a.jpg", ".b.png"):
         (folder / name).write_bytes(b"\0\5\x16\7")
     with tarfile.open(tmp_path / "photos.tar", "w") as archive:
         archive.add(folder, "photos")
     assert len(Photos([folder], 20)) == len(Photos([tmp_path / "photos.tar"], 20)) == 5
     (folder / "d.jpg").unlink()
-    assert [style.name for style in read_paintings(folder, [], 16)[0]] == ["a", "b", "starry"]
+    assert [style.name for style in read_paintings(folder, [], 24)[0]] == ["a", "b", "starry"]
 
 
 @pytest.mark.parametrize(
@@ -181,9 +183,9 @@ def test_hidden_files_are_no_photos_and_no_paintings(folder, tmp_path):
 )
 def test_paintings_of_impossible_names_are_refused_with_their_path(tmp_path, name, message):
     for painting in ("wave.png", name):
-        write_image(tmp_path / painting, torch.rand(3, 20, 40))
+        write_image(tmp_path / painting, torch.rand(3, 40, 80))
     with pytest.raises(DataError, match=message) as raised:
-        read_paintings(tmp_path, [], 16)
+        read_paintings(tmp_path, [], 32)
     assert str(tmp_path) in str(raised.value) and "\n" not in str(raised.value)
 
 
@@ -197,16 +199,16 @@ def test_paintings_of_impossible_names_are_refused_with_their_path(tmp_path, nam
     ],
 )
 def test_a_catalogue_that_cannot_be_read_is_one_line(tmp_path, content, message):
-    write_image(tmp_path / "wave.png", torch.rand(3, 20, 40))
+    write_image(tmp_path / "wave.png", torch.rand(3, 40, 80))
     (tmp_path / "catalogue.tsv").write_bytes(content)
     with pytest.raises(DataError, match=message) as raised:
-        read_paintings(tmp_path, [], 16)
+        read_paintings(tmp_path, [], 32)
     assert "\n" not in str(raised.value)
 
 
 def test_a_catalogue_with_a_mark_and_short_rows_is_read(tmp_path):
-    write_image(tmp_path / "wave.png", torch.rand(3, 20, 40))
+    write_image(tmp_path / "wave.png", torch.rand(3, 40, 80))
     text = "\ufeffname\tartist\ttitle\tyear\n\nwave\tHokusaï\nother\ta\tb\tc\td\n"
     (tmp_path / "catalogue.tsv").write_text(text, encoding="utf-8")
-    (style,), _ = read_paintings(tmp_path, [], 16)
+    (style,), _ = read_paintings(tmp_path, [], 32)
     assert (style.artist, style.title, style.year) == ("Hokusaï", "", "")

@@ -12,7 +12,7 @@ from multistyle.errors import ImageError, MultistyleError
 from multistyle.image import read_image, write_image
 from train.__main__ import app
 from train.config import TrainConfig
-from train.gatys import check_memory, optimize, parse_paintings
+from train.gatys import check_size, optimize, parse_paintings
 from train.losses.loss_network import load_loss_network
 from train.losses.objective import Objective
 
@@ -127,6 +127,12 @@ def test_a_signal_ends_the_step_and_writes_the_picture(pictures, monkeypatch, nu
     assert read_image(pictures / "out.png").shape == (3, 32, 48)
 
 
+def test_a_picture_too_narrow_for_the_loss_network_is_one_line(pictures):
+    write_image(pictures / "photo.png", torch.rand(3, 20, 100))
+    done = invoke("-o", "out.png", "--size", 64)
+    assert isinstance(done.exception, MultistyleError) and "64 x 13 px are too narrow" in str(done.exception)
+
+
 def test_a_size_beyond_the_memory_is_refused_before_any_work(pictures):
     result = invoke("-o", "out.png", "--size", 1_000_000)
     assert isinstance(result.exception, MultistyleError) and "use a smaller --size" in str(result.exception)
@@ -140,9 +146,9 @@ def test_memory_is_counted_by_the_pixel(vgg, monkeypatch):
     cpu = torch.device("cpu")
     monkeypatch.setattr("train.gatys.free_memory", lambda device: 1000 * 1000 * 4 * 4)
     with pytest.raises(MultistyleError, match="1000 x 1000 px"):
-        check_memory(objective, 1000, 1000, cpu)
+        check_size(objective, 1000, 1000, cpu)
     monkeypatch.setattr("train.gatys.free_memory", lambda device: 1000 * 1000 * 4 * 60)
-    check_memory(objective, 1000, 1000, cpu)
+    check_size(objective, 1000, 1000, cpu)
 
 
 @pytest.mark.parametrize("which", ["photo.png", "one.png", "c.toml", "vgg.safetensors"])

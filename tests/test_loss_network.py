@@ -7,7 +7,7 @@ from comparing import relative_distance
 from safetensors.torch import save_file
 from torch import nn
 
-from train.losses.loss_network import BLOCKS, CAFFE, IMAGENET, FeatureError, load_loss_network
+from train.losses.loss_network import BLOCKS, CAFFE, TORCHVISIONS, FeatureError, load_loss_network
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_torchvisions_names_are_the_papers_names(tmp_path, monkeypatch, architec
     model = getattr(models, architecture)(weights=None).eval()
     save_file(model.state_dict(), tmp_path / "tv.safetensors")
     image = torch.rand(1, 3, 32, 32)
-    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in IMAGENET)
+    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in TORCHVISIONS[architecture])
     found = load_loss_network([tmp_path / "tv.safetensors"], architecture)(image, list(ends))
     with torch.no_grad():
         for layer, end in ends.items():

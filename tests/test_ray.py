@@ -206,6 +206,18 @@ def test_a_file_that_breaks_off_does_not_appear_in_a_bucket(tmp_path):
     assert place.read("0.tar") == b"content"
 
 
+def test_a_shard_of_a_whole_folder_is_painted(data, stylizer, tmp_path):
+    """`tar -cf 0.tar .` puts "./" before every name."""
+    needs(find_spec("pyarrow"), "pyarrow is not installed")
+    members = read_shard(data / "shards" / "0.tar")
+    (tmp_path / "in").mkdir()
+    write_shard(tmp_path / "in" / "0.tar", {f"./{name}": content for name, content in members.items()})
+    for folder in (data / "shards", tmp_path / "in"):
+        places = Place(str(folder)), Place(str(tmp_path / f"{folder.name} painted"))
+        paint_shard(stylizer, "0.tar", *places, options := PaintOptions("wave"), lambda job: options)
+    assert read_shard(tmp_path / "in painted" / "0.tar") == read_shard(tmp_path / "shards painted" / "0.tar")
+
+
 def test_an_error_while_a_shard_is_read_is_one_line_and_the_others_go_on(data, stylizer, tmp_path, monkeypatch):
     needs(find_spec("pyarrow"), "pyarrow is not installed")
     monkeypatch.setattr(Place, "opened", lambda place, name: nullcontext(Broken((data / "shards" / name).read_bytes())))

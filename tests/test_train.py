@@ -57,6 +57,32 @@ def test_a_continued_run_is_the_run_that_never_stopped(material, changes):
         assert torch.equal(a, b), name
 
 
+def test_a_stopped_run_may_be_ended_where_it_stopped(material):
+    """By a smaller number of steps: the weight file is then that of a whole run."""
+    stopped = after_step(make_trainer(material), 3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train_network(stopped, Photos([material / "photos"], CONFIG.photo_size), material / "m.safetensors", {})
+    assert "painters" not in load_weights(material / "m.safetensors").training
+    run(material, material / "m.safetensors", replace(CONFIG, steps=3))
+    training = load_weights(material / "m.safetensors").training
+    assert set(training["painters"]) == {"dots", "lines"} and training["config"]["steps"] == training["steps"] == 3
+
+
+def test_a_signal_during_the_last_step_does_not_stop_a_run_that_is_complete(material):
+    trainer = after_step(make_trainer(material), CONFIG.steps, lambda: os.kill(os.getpid(), signal.SIGINT))
+    train_network(trainer, Photos([material / "photos"], CONFIG.photo_size), material / "m.safetensors", {})
+    assert "painters" in load_weights(material / "m.safetensors").training
+
+
+def test_a_step_that_does_not_fit_in_memory_is_one_line(material, monkeypatch):
+    def full(*arguments):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr("train.losses.objective.Objective.__call__", full)
+    with pytest.raises(MultistyleError, match=f"with batch = {CONFIG.batch} and crop = {CONFIG.crop}; lower them"):
+        run(material, material / "m.safetensors")
+
+
 def test_a_new_run_starts_from_the_weights_of_a_network_of_the_same_shape(material):
     first = run(material, material / "m.safetensors")
     trainer = make_trainer(material, replace(CONFIG, upsampling="nearest"))

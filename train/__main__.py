@@ -20,7 +20,7 @@ from .average import average_models
 from .config import read_config
 from .data import Photos, read_painting
 from .fit import build_trainer, check_outputs, facts_of_run, train_network
-from .gatys import OPTIMIZERS, check_memory, paint_photo, parse_paintings
+from .gatys import OPTIMIZERS, check_size, paint_photo, parse_paintings
 from .losses.loss_network import load_loss_network
 from .losses.objective import Objective
 from .parallel import choose_share, spare_cores, team_up
@@ -135,7 +135,7 @@ def gatys(
     styles = [read_painting(file, recipe.style_size).to(place) for file in files]
     objective = Objective(recipe, load_loss_network(features, recipe.loss_network, recipe.pooling).to(place), styles)
     height, width = (max(1, round(side * size / max(image.shape[1:]))) for side in image.shape[1:])
-    check_memory(objective, height, width, place)
+    check_size(objective, height, width, place)
     image = resize_image(image, size)[None].to(place)
     if paint_photo(objective, image, blend.to(place), output, steps, optimizer, preview_steps):
         raise typer.Exit(130)

@@ -28,6 +28,7 @@ from .losses.objective import Objective
 from .losses.regularizers import draw_offset
 from .losses.step_loss import StepLoss
 from .losses.terms import Grams
+from .memory import explained_memory
 
 LEARNING_RATE = 0.05  # thirty times that of the convolutions
 FALL = 4.0  # divides the learning rate from stage to stage
@@ -80,7 +81,7 @@ def nearest_mix(network: StyleNetwork, objective: Objective, photos: Tensor) -> 
     each = [objective.grams(network(photos, corner.expand(len(photos), -1))) for corner in corners]
     vectors = torch.stack([_flattened({k: v.mean(0) for k, v in grams.items()}, objective.targets) for grams in each])
     goal = _flattened(objective.targets, objective.targets)
-    square, product = (vectors @ vectors.T).double(), (vectors @ goal).double()
+    square, product = ((vectors @ other).cpu().double() for other in (vectors.T, goal))  # MPS has no doubles
     with torch.enable_grad():
         logits = torch.zeros_like(product, requires_grad=True)
         optimizer = torch.optim.Adam([logits], lr=0.1)
@@ -89,7 +90,7 @@ def nearest_mix(network: StyleNetwork, objective: Objective, photos: Tensor) -> 
             optimizer.zero_grad()
             (weights @ square @ weights - 2 * weights @ product).backward()
             optimizer.step()
-    return torch.cat([torch.zeros(PHOTO + 1, device=photos.device), logits.softmax(0).float()])
+    return torch.cat([torch.zeros(PHOTO + 1), logits.softmax(0).float()]).to(photos.device)
 
 
 def _flattened(grams: Grams, targets: Grams) -> Tensor:
@@ -128,9 +129,10 @@ class RowTrainer:
         """One step of the optimizer on photos (B, 3, crop, crop)."""
         draws = torch.Generator().manual_seed(step_seed(self.config.seed, self.done, 1))
         blend = draw_strengths(len(photos), draws).to(photos.device)
-        total, _ = self.loss(photos, blend, 0, draw_offset(draws))
         self.optimizer.zero_grad()
-        total.backward()
+        with explained_memory(self.config):
+            total, _ = self.loss(photos, blend, 0, draw_offset(draws))
+            total.backward()
         nn.utils.clip_grad_norm_([self.row], self.config.clip)
         self.optimizer.step()
         self.done += 1

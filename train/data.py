@@ -24,6 +24,7 @@ from multistyle.pixels import as_bytes, as_float
 from multistyle.weights import PHOTO_STYLE, Style
 
 from .listing import DataError, list_photos, pictures_in
+from .losses.loss_network import SMALLEST
 
 MEMORY = 4 << 30  # bytes of decoded photos that a process keeps
 PIXELS = 1.5  # average pixels of a photo, relative to a square on its shorter side
@@ -62,13 +63,10 @@ class Photos:
 
     def __getitem__(self, index: int) -> Tensor:
         """Photo `index` as bytes, (3, H, W); in place of a broken one, the next that can be read."""
-        for step in range(len(self)):
-            photo = self._get((index + step) % len(self))
-            if photo is not None:
-                return photo
-        raise DataError(f"none of the {len(self)} pictures can be read")
+        return next_readable(self, range(len(self)), index)[1]
 
-    def _get(self, index: int) -> Tensor | None:
+    def get(self, index: int) -> Tensor | None:
+        """Photo `index`, or None if it is broken."""
         if index in self._cache:
             return self._cache[index]
         if self._broken[index]:
@@ -90,6 +88,19 @@ class Photos:
         with path.open("rb") as archive:
             archive.seek(offset)
             return read_image(NamedBytes(archive.read(length), f"{path}/{name}"))
+
+
+def next_readable(photos: Photos, indices: Sequence[int], position: int) -> tuple[int, Tensor]:
+    """The first photo from indices[position] on that can be read, with its index; after the last comes the first.
+
+    Raises `DataError` if none of them can be read.
+    """
+    for step in range(len(indices)):
+        index = indices[(position + step) % len(indices)]
+        photo = photos.get(index)
+        if photo is not None:
+            return index, photo
+    raise DataError(f"none of the {len(indices)} pictures can be read")
 
 
 def fit_shorter(image: Tensor, size: int) -> Tensor:
@@ -201,14 +212,17 @@ def _style_of(file: Path, facts: dict[str, str]) -> Style:
 def read_painting(file: Path, size: int) -> Tensor:
     """The painting in `file`, (3, H, W), reduced to a longer side of `size` px.
 
-    Raises `DataError` if it is smaller than that, `ImageError` if it is not a picture.
+    Raises `DataError` if it is smaller than that or too narrow for a loss network, `ImageError` if it is not a picture.
     """
     check_input(file, DataError)
     painting = read_image(file)
     longer = max(painting.shape[1:])
     if longer < size:
         raise DataError(f"{file}, {longer} px, is too small for a style_size of {size}; enlarge it or lower style_size")
-    return resize_image(painting, size)
+    painting = resize_image(painting, size)
+    if min(painting.shape[1:]) < SMALLEST:
+        raise DataError(f"{file} is too narrow: it has {min(painting.shape[1:])} px, and {SMALLEST} are needed")
+    return painting
 
 
 def _read_catalogue(file: Path) -> dict[str, dict[str, str]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from multistyle.image import resize_image
 from multistyle.pixels import as_float
 
-from .data import Photos, PhotoSet
+from .data import Photos, next_readable
 from .listing import DataError
 from .losses.objective import Losses, Objective
 
@@ -24,15 +24,15 @@ Paint = Callable[[Tensor, Tensor], Tensor]  # photos (B, 3, H, W), blend (B, S) 
 class Selection:
     """Some of a set of photos, by their indices in it."""
 
-    def __init__(self, photos: PhotoSet, indices: Sequence[int]) -> None:
+    def __init__(self, photos: Photos, indices: Sequence[int]) -> None:
         self.photos, self.indices = photos, indices
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Tensor:
-        """Photo `index` of the selection as bytes, (3, H, W)."""
-        return self.photos[self.indices[index]]
+        """Photo `index` of the selection as bytes, (3, H, W); in place of a broken one, the next that can be read."""
+        return next_readable(self.photos, self.indices, index)[1]
 
 
 def set_apart(photos: Photos, side: int) -> tuple[Selection, Tensor]:
@@ -42,9 +42,11 @@ def set_apart(photos: Photos, side: int) -> tuple[Selection, Tensor]:
     """
     if len(photos) < 2:
         raise DataError("1 photo is not enough: some are needed to learn from, and some to evaluate on")
-    judges = evenly_spaced(len(photos), min(CROPS, len(photos) // 2))
-    others = [index for index in range(len(photos)) if index not in set(judges)]
-    return Selection(photos, others), centre_squares([photos[index] for index in judges], side)
+    every = range(len(photos))
+    chosen = evenly_spaced(len(photos), min(CROPS, len(photos) // 2))
+    judges = dict(next_readable(photos, every, index) for index in chosen)
+    others = [index for index in every if index not in judges]
+    return Selection(photos, others), centre_squares(list(judges.values()), side)
 
 
 def evenly_spaced(total: int, count: int) -> list[int]:

@@ -14,9 +14,9 @@ from multistyle.files import check_place, remove_stale
 from multistyle.image import write_image
 from multistyle.messages import say
 from multistyle.stopping import stop_signals
-from multistyle.weights import save_weights
+from multistyle.weights import load_weights, save_weights
 
-from .checkpoint import save_checkpoint
+from .checkpoint import as_lists, save_checkpoint
 from .config import TrainConfig
 from .data import Batches, PhotoSet, read_paintings
 from .listing import pictures_in
@@ -111,6 +111,13 @@ class RunFiles:
         if time.monotonic() - self.saved > 60 * config.checkpoint_minutes:
             self.save()
 
+    def complete(self) -> bool:
+        """Whether the weight file is that of the whole run already."""
+        if not self.output.exists():
+            return False
+        found, config = load_weights(self.output).training, as_lists(self.trainer.config.as_dict())
+        return "painters" in found and (found.get("steps"), found.get("config")) == (config["steps"], config)
+
     def save(self) -> None:
         """Write the weights, then the state: after a stop between the two, the older state makes the same weights.
 
@@ -157,15 +164,18 @@ def train_network(
     batches, halt = Batches(photos, config.batch, config.crop, config.seed, trainer.rows), False
     with stop_signals() as stopped:
         for batch in batches.from_step(trainer.done, workers):
+            if trainer.done >= config.steps:
+                break
             halt = team.any(bool(stopped))
-            if trainer.done >= config.steps or halt:
+            if halt:
                 break
             losses = trainer.step(batch)
             if files:
                 files.add(losses)
-        if files and (trainer.done > first or not output.exists()):
+        if files and not files.complete():
             if trainer.done >= config.steps:
                 files.facts["painters"] = trainer.painter_losses(photos)
-            files.save()
+            if trainer.done > first or not halt:
+                files.save()
     if halt:
         raise KeyboardInterrupt

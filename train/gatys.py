@@ -19,6 +19,7 @@ from multistyle.image import write_image
 from multistyle.messages import say
 from multistyle.stopping import stop_signals
 
+from .losses.loss_network import SMALLEST
 from .losses.objective import Losses, Objective
 from .progress import SECONDS
 
@@ -126,11 +127,15 @@ def _step_line(step: int, steps: int, losses: Losses) -> str:
     return f"step {step}/{steps}  loss {total:.3f}  content {content:.3f}  style {style:.3f}"
 
 
-def check_memory(objective: Objective, height: int, width: int, device: torch.device) -> None:
-    """Raise `MultistyleError` if a picture of height x width px takes more memory to optimize than `device` has free.
+def check_size(objective: Objective, height: int, width: int, device: torch.device) -> None:
+    """Raise `MultistyleError` if a picture of height x width px is too narrow, or needs more memory than `device` has.
 
     What a step keeps for its backward pass is counted on a small picture; it grows with the number of pixels.
     """
+    if min(height, width) < SMALLEST:
+        raise MultistyleError(
+            f"{width} x {height} px are too narrow; the loss network needs {SMALLEST} px, so use a larger --size"
+        )
     side, kept = 64, dict[int, int]()
     weights = {buffer.data_ptr() for buffer in objective.loss_network.buffers()}
 

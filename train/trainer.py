@@ -25,6 +25,7 @@ from .evaluation import CROPS, centre_squares, evenly_spaced, painter_losses
 from .losses.objective import Losses, Objective
 from .losses.regularizers import draw_offset
 from .losses.step_loss import StepLoss, precision_of
+from .memory import explained_memory
 from .parallel import Team
 from .training_network import training_network
 
@@ -79,7 +80,7 @@ class Trainer:
         part, means = len(photos) // config.accumulate, []
         for start in range(0, len(photos), part):
             last = start + part == len(photos)
-            with nullcontext() if last else self.team.without_exchange(self.loss):
+            with nullcontext() if last else self.team.without_exchange(self.loss), explained_memory(config):
                 rows = slice(start, start + part)
                 total, losses = self.loss(photos[rows], blend[rows], self.rows.start + start, offset)
                 (total / config.accumulate).backward()

@@ -83,7 +83,7 @@ class Bench:
         return means | {"painters": rows}
 
     def calibration(self) -> dict[str, Any]:
-        """Pairs of painters, triples of painters, and each painter against photo, on the first photos."""
+        """Pairs and triples of painters, if there are so many, and each painter against photo, on the first photos."""
         draws, weights = torch.Generator().manual_seed(0), torch.linspace(0, 1, 11)
         steps = torch.stack([1 - weights, weights], dim=1)
         pairs = _drawn(list(itertools.combinations(self.painters, 2)), CALIBRATION_PAIRS, draws)
@@ -91,12 +91,12 @@ class Bench:
         photo = [("photo", name) for name in self.painters]
         found["strength"] = [self._share_errors(pair, steps) for pair in progress(photo, "calibration, strength")]
         triples = []
-        for _ in progress(range(TRIPLES), "calibration, triples"):
+        for _ in progress(range(TRIPLES if len(self.painters) >= 3 else 0), "calibration, triples"):
             names = _drawn(self.painters, 3, draws)
             points = -torch.rand(4, 3, generator=draws).log()
             triples.append(self._share_errors(names, points / points.sum(1, keepdim=True)))
         found["triples"] = triples
-        return {kind: _summary(results, monotonic=kind != "triples") for kind, results in found.items()}
+        return {kind: _summary(results, monotonic=kind != "triples") for kind, results in found.items() if results}
 
     def _share_errors(self, names: Iterable[str], weights: Tensor) -> tuple[Tensor, float]:
         """|share - weight| for weights (T, K) over K styles, of each photo; and the fraction of rising steps."""
@@ -227,7 +227,8 @@ def read_judges(sources: list[Path], count: int) -> Tensor:
     photos = Photos(sources, SIZE)
     if len(photos) < 2:
         raise MultistyleError("1 photo is not enough to judge by; give at least 2")
-    chosen = [photos[index] for index in range(min(count, len(photos)))]
+    readable = (photo for photo in map(photos.get, range(len(photos))) if photo is not None)
+    chosen = list(itertools.islice(readable, count))
     for photo in chosen:
         if min(photo.shape[1:]) < SIZE:
             raise MultistyleError(f"photos to judge by have at least {SIZE} px a side, not {tuple(photo.shape[1:])}")

@@ -58,10 +58,10 @@ def numbers(text: str, what: str) -> list[float]:
 
 def whole_numbers(text: str, what: str) -> list[int]:
     """Positive whole numbers separated by commas. Raises `MultistyleError`."""
-    found = numbers(text, what)
-    if not all(number.is_integer() for number in found):
+    parts = text.split(",")
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise MultistyleError(f"{what} are whole numbers separated by commas, not {text!r}")
-    return [int(number) for number in found]
+    return [int(part) for part in parts]
 
 
 def commit() -> str:

@@ -40,6 +40,8 @@ def synchronize(device: torch.device) -> None:
     """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def seconds(run: Callable[[], Any], device: torch.device) -> float:
@@ -59,7 +61,12 @@ def median_seconds(run: Callable[[], Any], device: torch.device, repeats: int = 
 
 
 def limits(device: torch.device, dtype: torch.dtype) -> dict[str, float]:
-    """Measured operations per second of a large matrix product, and bytes per second read and written by a copy."""
+    """Measured operations per second of a large matrix product, and bytes per second read and written by a copy.
+
+    On a GPU, a product in float32 may use TF32, as convolutions do by default.
+    """
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
     side = 2048 if device.type == "cpu" else 8192
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     large = torch.empty(2**26 if device.type == "cpu" else 2**30, dtype=torch.uint8, device=device)

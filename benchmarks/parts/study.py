@@ -86,13 +86,18 @@ class Study:
     def train_watched(self, title: str, style: Style, painting: Tensor) -> Curve:
         """The loss of a network of one style, by steps."""
         trainer = WatchedTrainer(self.config, [style], self.objective([painting]), self.device)
-        trainer.judges, trainer.notes = self.judges, self.folder / f"{title}.txt"
+        title = f"{title}-watched"
+        trainer.judges, trainer.notes = self.judges, self._file(title, ".txt")
         self._fit(trainer, title)
         return trainer.curve()
 
     def _fit(self, trainer: Trainer, title: str) -> None:
         say(f"{title}, {len(trainer.model.painters)} painters")
-        train_network(trainer, self.lessons, self.folder / f"{title}.safetensors", {})
+        train_network(trainer, self.lessons, self._file(title, ".safetensors"), {})
+
+    def _file(self, title: str, suffix: str) -> Path:
+        """Its place in the folder; networks of other numbers of steps are other files."""
+        return self.folder / f"{title}-{self.config.steps}{suffix}"
 
     def losses(self, trainer: Trainer) -> dict[str, dict[str, float]]:
         """The content and style loss of each painter of a network, on the judges."""

@@ -196,6 +196,7 @@ def _members(source: Place, shard: str) -> Iterator[_Member]:
             for member in archive:
                 content = archive.extractfile(member)
                 if content is not None:
-                    yield _Member(member.name, member.mtime, content.read())
+                    name = PurePosixPath(member.name.lstrip("/")).as_posix()  # without the "./" of `tar -cf 0.tar .`
+                    yield _Member(name, member.mtime, content.read())
         if counted.count < archive.offset + tarfile.BLOCKSIZE:  # `tarfile` accepts an archive without its last block
             raise tarfile.ReadError("unexpected end of data")

@@ -19,6 +19,8 @@ from multistyle.files import check_input
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation torchvision trained with
 CAFFE = ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255,) * 3)  # 0..255 minus the mean, RGB order here
+TORCHVISIONS = {"vgg19": IMAGENET, "vgg16": CAFFE}  # of torchvision's IMAGENET1K_V1 and IMAGENET1K_FEATURES
+SMALLEST = 16  # px; a smaller picture has nothing left after four poolings
 RAW = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 BLOCKS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}  # convolutions before each pooling
 
@@ -102,9 +104,9 @@ def load_loss_network(files: Sequence[Path], architecture: str = "vgg19", poolin
 
     architecture: "vgg19" (torchvision's IMAGENET1K_V1) or "vgg16" (IMAGENET1K_FEATURES: the original Caffe weights,
     on whose scale published loss weights rest). pooling: "max" or "average". A file is safetensors in one of three
-    forms, recognized by its keys: torchvision's ("features.0.weight", ...); "convB_I.weight" with 64 channels first,
-    the original Caffe weights; or with "to_vgg19" maps, a slimmed VGG-19 that takes [0, 1] directly. It may hold only
-    the first layers. Raises `FeatureError`, also if a file has another architecture.
+    forms, recognized by its keys: those of torchvision ("features.0.weight", ...); "convB_I.weight" with 64 channels
+    first, the original Caffe weights; or with "to_vgg19" maps, a slimmed VGG-19 that takes [0, 1] directly. It may hold
+    only the first layers. Raises `FeatureError`, also if a file has another architecture.
     """
     read = [_read_vgg(Path(file), architecture) for file in files] or [_torchvision_vgg(architecture)]
     return LossNetwork([Vgg(*parts, pooling) for parts in read]).requires_grad_(False).eval()
@@ -124,7 +126,7 @@ def _read_vgg(file: Path, architecture: str) -> Parts:
         raise FeatureError(f"cannot read the loss network {file}: {error}") from error
     _check_tensors(file, tensors, architecture)
     if "features.0.weight" in keys:
-        return tensors, IMAGENET, "zeros"
+        return tensors, TORCHVISIONS[architecture], "zeros"
     slim = any("to_vgg19" in name for name in tensors)
     return (tensors, RAW, "reflect") if slim else (tensors, CAFFE, "zeros")
 
@@ -188,8 +190,7 @@ def _torchvision_vgg(architecture: str) -> Parts:
         raise FeatureError(
             f"cannot download torchvision's {architecture} ({error}); give a local file with --features"
         ) from error
-    normalization = IMAGENET if architecture == "vgg19" else CAFFE
-    return _rename_torchvision(model.state_dict(), architecture), normalization, "zeros"
+    return _rename_torchvision(model.state_dict(), architecture), TORCHVISIONS[architecture], "zeros"
 
 
 def _convolutions(architecture: str) -> list[str]:
