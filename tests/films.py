@@ -36,6 +36,7 @@ def make_film(
     turn: dict | None = None,
     aspect: Fraction | None = None,
     tags: dict | None = None,
+    picture_tags: dict | None = None,
     interlaced: bool = False,
     codec: str | None = None,
     pictures: Sequence[np.ndarray] | None = None,
@@ -59,6 +60,7 @@ def make_film(
         video.width, video.height, video.pix_fmt, video.codec_context.time_base = width, height, "yuv420p", 1 / rate
         if aspect:
             video.codec_context.sample_aspect_ratio = aspect
+        video.metadata.update(picture_tags or {})
         if turn:
             video.set_display_rotation(**turn)
         tracks = [container.add_stream(sound, rate=16000, layout="mono") for sound in sounds]

@@ -14,6 +14,7 @@ import torch
 from PIL import GifImagePlugin, Image, ImageCms, ImageFile, PngImagePlugin
 
 from multistyle.errors import ImageError
+from multistyle.formats.metadata import Metadata
 from multistyle.formats.profiles import PRIMARIES, make_profile
 from multistyle.image import frames, picture_size, read_image, read_picture
 
@@ -240,6 +241,34 @@ def test_raw_exif_of_imagemagick_turns_the_picture():
         assert picture_size_of(png(wide, 2, after=extra)) == (5, 2)
 
 
+def kept(data: bytes) -> Metadata:
+    return read_picture(io.BytesIO(data)).metadata or Metadata()
+
+
+def test_a_thumbnail_far_beyond_the_exif_takes_no_memory():
+    thumbnail = struct.pack("<HHHII", 2, 0x0201, 4, 1, 1000) + struct.pack("<HHII", 0x0202, 4, 1, 4_000_000_000)
+    exif = b"II*\0" + struct.pack("<IHI", 8, 0, 14) + thumbnail + bytes(4)
+    assert kept(png(RED, 2, before=chunk(b"eXIf", exif))).exif == exif[:10] + bytes(4) + exif[14:]
+
+
+def test_thumbnails_are_cut_out_of_xmp_in_linear_time():
+    def of(xmp: bytes) -> bytes:
+        return kept(png(RED, 2, before=chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp))).xmp
+
+    opening, closing = b"<xmp:Thumbnails>", b"</xmp:Thumbnails>"
+    assert of(b"a" + opening + b"1\n" + closing + b"b" + opening + closing + b"c" + opening) == b"abc" + opening
+    assert of(opening * 400_000) == opening * 400_000, "squared, it would take days"
+
+
+def test_texts_unpack_to_so_much_in_all():
+    def texts(*keys: str, size: int) -> dict:
+        packed = b"\0\0" + zlib.compress(b"a" * size)
+        return dict(kept(png(RED, 2, before=b"".join(chunk(b"zTXt", key.encode() + packed) for key in keys))).texts)
+
+    assert set(texts("Title", "Author", "other", size=10_000_000)) == {"Title", "Author"}
+    assert set(texts("Title", "Author", "Source", "Comment", size=10_000_000)) == {"Title", "Author", "Source"}
+
+
 # Formats
 
 
@@ -462,6 +491,29 @@ def test_code_points_of_png():
         assert abs(levels(data) - srgb(light)).max() <= 1.5, code
     narrow = levels(png(np.stack([np.array([[16, 235]])] * 3, -1), 2, before=chunk(b"cICP", bytes([1, 13, 0, 0]))))
     assert narrow[0, :, 0].tolist() == [0, 255]
+
+
+def test_code_points_of_avif():
+    data = encoded(Image.new("RGB", (4, 4), (200, 20, 30)), "AVIF", quality=100, subsampling="4:4:4")
+    start = data.index(b"colrnclx") + 8
+    assert abs(levels(data) - RED).max() <= 2
+    assert abs(levels(data[:start] + struct.pack(">2H", 12, 13) + data[start + 4 :]) - P3_RED).max() <= 3
+
+
+@pytest.mark.parametrize(
+    "curve", [struct.pack(">4sIHH", b"para", 0, 9, 0), struct.pack(">4sIHH3i", b"para", 0, 1, 0, 65536, 0, 65536)]
+)
+def test_a_grey_profile_with_a_broken_curve_is_ignored(curve):
+    profile = PROFILE[:128] + struct.pack(">I4sII", 1, b"kTRC", 144, len(curve)) + curve
+    grey = np.arange(0, 256, 17)[None]
+    for depth, scale in ((8, 1), (16, 257)):
+        data = png(grey * scale, 0, depth, before=chunk(b"iCCP", b"a\0\0" + zlib.compress(profile)))
+        assert (levels(data)[0, :, 0] == grey).all()
+
+
+def test_primaries_that_are_nearly_a_line_are_ignored():
+    line = [31270, 32900, 30000, 30000, 30000, 30001, 30001, 30000]
+    assert (levels(png(RED, 2, before=chunk(b"cHRM", struct.pack(">8I", *line)))) == RED).all()
 
 
 def test_code_points_of_high_dynamic_range():

@@ -335,13 +335,14 @@ def test_a_job_reports_strips_and_ends_when_nobody_waits(stylizer, monkeypatch):
     assert seen[-1][0] == seen[-1][1] > 2
 
 
-def test_a_taken_port_and_a_foreign_address_are_one_line(weight_file):
+def test_a_taken_port_and_addresses_of_others_or_of_nobody_are_one_line(weight_file):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = CliRunner().invoke(commands, ["page", "--port", str(port), "--no-open", "--weights", str(weight_file)])
         assert result.exit_code == 1 and "choose another --port" in result.stderr and result.stderr.count("\n") == 1
-    with pytest.raises(MultistyleError, match="cannot listen on 192.0.2.1"):
-        listen("192.0.2.1", 0)
+    for host in ("192.0.2.1", "a..b"):
+        with pytest.raises(MultistyleError, match=f"cannot listen on {host}, .*; choose another --host"):
+            listen(host, 0)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")

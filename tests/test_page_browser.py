@@ -233,6 +233,18 @@ def test_a_download_after_reset_has_the_new_region(opened, photo):
     assert torch.equal(saved(page), shown(page))
 
 
+def test_the_full_size_is_back_after_a_change_is_taken_back(opened, photo):
+    page = opened("?mix=starry")
+    large = torch.nn.functional.interpolate(torch.rand(1, 3, 5, 8), (480, 700), mode="bicubic").clamp(0, 1)[0]
+    choose(page, bytes(encode_picture(".png", Picture(large))))
+    page.wait_for_function("!document.getElementById('status').textContent.includes('preview')")
+    page.evaluate("() => [0, 1].forEach(() => document.getElementById('keep-colors').click())")
+    page.wait_for_timeout(1500)
+    settled(page)
+    assert page.locator("#status").text_content() == "700 \N{MULTIPLICATION SIGN} 480"
+    assert shown(page).shape == (3, 480, 700)
+
+
 def test_the_divider_and_the_zoom_by_keys(opened):
     page = opened()
     divider = page.locator("#divider")
@@ -405,6 +417,14 @@ def test_without_a_server_the_browser_paints_as_pytorch_does(browser, static_pag
             settled(page)
         expected = painted(stylizer, file, "wave=0.6,scream=0.4", strength=0.9, stroke=stroke)
         assert (saved(page).int() - expected.int()).abs().max() <= 1, stroke
+    hole = torch.ones(1, 231, 310)
+    hole[:, 40:200, 50:160] = 0
+    choose(page, cutout := bytes(encode_picture(".png", Picture(large, hole))))
+    expected = painted(stylizer, cutout, "wave=0.6,scream=0.4", strength=0.9, stroke=stroke)
+    assert ((saved(page).int() - expected.int()).abs() * hole).max() <= 1, (
+        "what is transparent is white for the network"
+    )
+    choose(page, file)
     page.check("#keep-colors")
     settled(page)
     expected = painted(stylizer, file, "wave=0.6,scream=0.4", strength=0.9, stroke=stroke, keep_colors=True)

@@ -174,6 +174,23 @@ def test_a_signal_keeps_the_frames_painted_and_says_where(run, film, tmp_path, m
     assert not list(tmp_path.glob(f".*{MARK}*"))
 
 
+def test_a_stopped_video_behind_a_link_is_kept_beside_the_file(run, film, tmp_path, monkeypatch):
+    def stop(self, *arguments, **options):
+        raise KeyboardInterrupt
+
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out.mp4").symlink_to(tmp_path / "elsewhere" / "out.mp4")
+    whole, frames = Steady.paint, []
+
+    def paint(self, *arguments, **options):
+        frames.append(1)
+        return (whole if len(frames) < 3 else stop)(self, *arguments, **options)
+
+    monkeypatch.setattr(Steady, "paint", paint)
+    assert run(film(), tmp_path / "out.mp4").exit_code == 130
+    assert len(read_film(tmp_path / "elsewhere" / "out.partial.mp4").pictures) == 2
+
+
 def test_what_a_killed_run_left_is_removed_by_the_next(stylizer, film, tmp_path):
     (tmp_path / f".0123abcd{MARK}.mp4").write_bytes(b"half a film")
     paint_video(stylizer, film(frames=2), tmp_path / "out.mp4")

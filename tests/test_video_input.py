@@ -209,6 +209,15 @@ def test_a_tag_in_latin_1_is_read(paint, tmp_path, name):
     assert paint(film)[0].tags["title"] == "Café"
 
 
+def test_a_tag_of_the_picture_track_in_latin_1_is_read(paint, tmp_path):
+    film = make_film(tmp_path / "in.mkv", picture_tags={"title": "Caf#"})
+    assert b"Caf#" in film.read_bytes()
+    film.write_bytes(film.read_bytes().replace(b"Caf#", b"Caf\xe9"))
+    paint(film, ".mkv")
+    with av.open(str(tmp_path / "out.mkv")) as painted:
+        assert painted.streams.video[0].metadata["title"] == "Café"
+
+
 def test_a_size_that_changes_is_made_the_first_and_said(paint, tmp_path):
     parts = [make_film(tmp_path / f"{side}.ts", size=(48, side), sounds=[]) for side in (64, 96, 32)]
     joined = tmp_path / "in.ts"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
@@ -210,7 +211,7 @@ def _profile(info: dict, picture: Image.Image) -> bytes | None:
     icc = picture.info.get("icc_profile")
     try:
         return described_profile(({"icc": icc} if isinstance(icc, bytes) else {}) | info)
-    except (ArithmeticError, ValueError, np.linalg.LinAlgError):
+    except (ArithmeticError, ValueError, struct.error, np.linalg.LinAlgError):
         return info.get("icc")
 
 

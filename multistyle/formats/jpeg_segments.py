@@ -6,6 +6,8 @@ import io
 import struct
 from typing import BinaryIO
 
+BLOCK = 1 << 16  # bytes of padding, skipped at once
+
 
 def read_jpeg_segments(source: BinaryIO) -> tuple[list[bytes | tuple[int, int]], dict]:
     """The parts of a JPEG that decode its pixels, as `splice` takes them, and what the other segments say."""
@@ -17,7 +19,9 @@ def read_jpeg_segments(source: BinaryIO) -> tuple[list[bytes | tuple[int, int]],
         head = source.read(4)
         marker, length = head[1:2], int.from_bytes(head[2:], "big")
         if head[:2] == b"\xff\xff":  # a marker may be padded
-            at += 1
+            source.seek(at)
+            block = source.read(BLOCK)
+            at += max(1, len(block) - len(block.lstrip(b"\xff")) - 1)
             continue
         if len(head) < 4 or head[:1] != b"\xff" or not 0xC0 <= marker[0] <= 0xFE or 0xD0 <= marker[0] <= 0xDA:
             break  # the pixels, or something that only the decoder can judge

@@ -19,7 +19,6 @@ EXIF_DIRECTORY, GPS_DIRECTORY = 0x8769, 0x8825
 THUMBNAIL, THUMBNAIL_BYTES = 0x0201, 0x0202
 TEXT_TAGS = {"Description": 0x010E, "Author": 0x013B, "Copyright": 0x8298}  # of EXIF, by the keywords of PNG
 KEPT_TAGS = {*TEXT_TAGS.values(), 0x010F, 0x0110, 0x0131, 0x0132}  # of TIFF, with make, model, software, date
-KEYWORDS = {*TEXT_TAGS, "Title", "Creation Time", "Disclaimer", "Warning", "Source", "Comment"}
 IPTC = {80: "Author", 116: "Copyright", 120: "Description", 5: "Title"}
 UNIT_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}  # by EXIF's types
 
@@ -41,7 +40,7 @@ def read_metadata(container: Container) -> tuple[Metadata | None, int]:
     """
     info = {key: value for key, value in container.opened.info.items() if isinstance(key, str)} | container.info
     exif, xmp = info.get("exif"), info.get("xmp")
-    texts = {key: text for key, text in info.get("texts", {}).items() if key in KEYWORDS and text.strip()}
+    texts = {key: text for key, text in info.get("texts", {}).items() if text.strip()}
     if isinstance(info.get("photoshop"), bytes):
         texts = _iptc_texts(info["photoshop"]) | texts
     if container.kind == "GIF" and isinstance(info.get("comment"), bytes):
@@ -65,7 +64,12 @@ def read_metadata(container: Container) -> tuple[Metadata | None, int]:
 
 def _clean_xmp(xmp: bytes) -> bytes:
     xmp = re.sub(rb'(tiff:Orientation(?:="|>))[0-9]+', rb"\g<1>1", xmp)
-    return re.sub(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", b"", xmp, flags=re.DOTALL)
+    opening, closing = b"<xmp:Thumbnails>", b"</xmp:Thumbnails>"
+    kept, start = [], 0
+    while (at := xmp.find(opening, start)) >= 0 and (end := xmp.find(closing, at)) >= 0:
+        kept.append(xmp[start:at])
+        start = end + len(closing)
+    return b"".join([*kept, xmp[start:]])
 
 
 def _clean_dpi(dpi: Any) -> tuple[float, float] | None:
@@ -136,7 +140,8 @@ def _cut_thumbnail(exif: bytearray, order: str, following: int) -> None:
         return
     if 8 < at <= len(exif) and at + length >= len(exif) - 16:
         del exif[at:]
-    elif at > 8:
+    elif 8 < at < len(exif):
+        length = min(length, len(exif) - at)
         exif[at : at + length] = bytes(length)
 
 

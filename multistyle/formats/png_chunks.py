@@ -13,13 +13,18 @@ from contextlib import suppress
 from typing import BinaryIO
 
 DECODING = {b"IHDR", b"PLTE", b"IDAT"}
-LARGEST = 1 << 25  # bytes of a chunk of metadata, packed or not; a larger one is skipped
+LARGEST = 1 << 25  # bytes of a chunk of metadata, and of all that is unpacked; what is larger is skipped
+XMP, OLD_EXIF = "XML:com.adobe.xmp", "Raw profile type exif"  # the latter is ImageMagick's, from before eXIf
+KEYWORDS = {  # of the texts that are read
+    *("Author", "Copyright", "Description", "Title", "Creation Time", "Disclaimer", "Warning", "Source", "Comment"),
+    *(XMP, OLD_EXIF),
+}
 END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
 
 
 def read_png_chunks(source: BinaryIO) -> tuple[list[bytes | tuple[int, int]], dict]:
     """The parts of the PNG `source` that decode its pixels, as `splice` takes them, and what the other chunks say."""
-    info: dict = {"texts": {}}
+    info: dict = {"texts": {}, "room": LARGEST}
     parts: list[bytes | tuple[int, int]] = [(0, 8)]
     at = 8
     while True:
@@ -35,12 +40,15 @@ def read_png_chunks(source: BinaryIO) -> tuple[list[bytes | tuple[int, int]], di
             with suppress(Exception):  # metadata never stops a picture whose pixels can be read
                 reader(info, source.read(length))
         at += length + 12
+    del info["room"]
     return [*parts, END], info
 
 
-def _unpack(data: bytes) -> bytes:
-    unpacker = zlib.decompressobj()
-    unpacked = unpacker.decompress(data, LARGEST)
+def _unpack(info: dict, data: bytes) -> bytes:
+    """Raises ValueError if there is no room; half of the room is then given up, which limits the work on such data."""
+    room, unpacker = info["room"], zlib.decompressobj()
+    unpacked = unpacker.decompress(data, max(1, room))
+    info["room"] = room // 2 if unpacker.unconsumed_tail else room - len(unpacked)
     if unpacker.unconsumed_tail:
         raise ValueError("too large")
     return unpacked
@@ -51,7 +59,7 @@ def _header(info: dict, data: bytes) -> None:
 
 
 def _profile(info: dict, data: bytes) -> None:
-    info["icc"] = _unpack(data.split(b"\0", 1)[1][1:])
+    info["icc"] = _unpack(info, data.split(b"\0", 1)[1][1:])
 
 
 def _chromaticity(info: dict, data: bytes) -> None:
@@ -65,31 +73,39 @@ def _resolution(info: dict, data: bytes) -> None:
 
 
 def _text(info: dict, data: bytes) -> None:
-    key, value = data.split(b"\0", 1)
+    key, value = _keyword(data)
     _note(info, key, value.decode("latin-1"))
 
 
 def _packed_text(info: dict, data: bytes) -> None:
-    key, value = data.split(b"\0", 1)
-    _note(info, key, _unpack(value[1:]).decode("latin-1"))
+    key, value = _keyword(data)
+    _note(info, key, _unpack(info, value[1:]).decode("latin-1"))
 
 
 def _unicode_text(info: dict, data: bytes) -> None:
-    key, rest = data.split(b"\0", 1)
+    key, rest = _keyword(data)
     value = rest[2:].split(b"\0", 2)[2]
-    value = _unpack(value) if rest[0] else value
-    if key == b"XML:com.adobe.xmp":
+    value = _unpack(info, value) if rest[0] else value
+    if key == XMP:
         info["xmp"] = value
     else:
         _note(info, key, value.decode("utf-8"))
 
 
-def _note(info: dict, key: bytes, value: str) -> None:
-    if key == b"Raw profile type exif":  # ImageMagick's way, from before PNG had a chunk for it
+def _keyword(data: bytes) -> tuple[str, bytes]:
+    """A text's keyword and what follows. Raises ValueError for a keyword that is not read."""
+    key, rest = data.split(b"\0", 1)
+    if key.decode("latin-1") not in KEYWORDS:
+        raise ValueError("not read")
+    return key.decode("latin-1"), rest
+
+
+def _note(info: dict, key: str, value: str) -> None:
+    if key == OLD_EXIF:
         data = bytes.fromhex("".join(value.split("\n")[3:]))
         info.setdefault("exif", data.removeprefix(b"Exif\0\0"))
     else:
-        info["texts"][key.decode("latin-1")] = value
+        info["texts"][key] = value
 
 
 READERS = {

@@ -23,6 +23,7 @@ PRIMARIES = {  # by the code points of ITU-T H.273
 LIKE_SRGB = {1, 6, 13, 14, 15}  # transfer functions that are shown as sRGB in still pictures
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 ENTRIES = 4096  # of a curve's table
+BRIGHTEST = 3  # X, Y or Z of a primary, relative to white's Y; those of real colour spaces are below 1.3
 
 
 def srgb_to_linear(value: np.ndarray) -> np.ndarray:
@@ -73,7 +74,7 @@ def grey_curve(profile: bytes | None) -> np.ndarray | None:
             name, start, length = struct.unpack_from(">4sII", profile, 132 + 12 * index)
             tags[name] = profile[start : start + length]
         return _curve(tags.get(b"kTRC") or tags[b"gTRC"])
-    except (KeyError, struct.error, ValueError):
+    except (KeyError, IndexError, struct.error, ValueError, ArithmeticError):
         return None
 
 
@@ -151,6 +152,8 @@ def make_profile(primaries: tuple[float, ...], curve: np.ndarray | None = None) 
     colours = xyz[:, 1:] * np.linalg.solve(xyz[:, 1:], xyz[:, 0])
     cones = BRADFORD @ xyz[:, 0]
     colours = np.linalg.inv(BRADFORD) @ np.diag(BRADFORD @ D50 / cones) @ BRADFORD @ colours
+    if np.abs(colours).max() > BRIGHTEST:
+        raise ValueError("primaries nearly on a line")
     curve = srgb_to_linear(np.linspace(0, 1, ENTRIES)) if curve is None else curve
     table = (curve * 65535).round().astype(">u2").tobytes()
     tags = {b"wtpt": _xyz(D50)}

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -98,14 +99,15 @@ class Page:
     async def paint(self, request: Request) -> Response:
         query, tags = parameters(request)
         picture, masks = await read_pictures(request)
-        wanted = paint_request(query, picture, masks, self.stylizer)
+        wanted = await run_in_threadpool(paint_request, query, picture, masks, self.stylizer)
         job = Job(wanted, len(picture) + sum(map(len, masks)), batch_key(wanted, self.stylizer.device), **tags)
         return await self.answer(job, request)
 
     async def sequence(self, request: Request) -> Response:
         query, tags = parameters(request)
         picture, _ = await read_pictures(request)
-        return await self.answer(Job(sequence_request(query, picture, self.stylizer), len(picture), **tags), request)
+        wanted = await run_in_threadpool(sequence_request, query, picture, self.stylizer)
+        return await self.answer(Job(wanted, len(picture), **tags), request)
 
     async def answer(self, job: Job, request: Request) -> Response:
         done: Answer = await self.queue.result(job, request.is_disconnected)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import webbrowser
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from ..errors import MultistyleError
+from ..errors import MultistyleError, first_line
 from ..messages import say, tell
 from .security import LOOPBACK
 
@@ -30,9 +31,11 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=128)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise MultistyleError(f"cannot listen on {host}, port {port} ({reason}); choose another --port") from error
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        foreign = isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL
+        other = "--host" if foreign or isinstance(error, (socket.gaierror, UnicodeError)) else "--port"
+        raise MultistyleError(f"cannot listen on {host}, port {port} ({reason}); choose another {other}") from error
 
 
 def serve(app: Starlette, listening: socket.socket, host: str, show: bool) -> None:

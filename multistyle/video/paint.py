@@ -162,6 +162,7 @@ def check_video_paths(source: str | Path, target: str | Path, inputs: Iterable[s
 def _keep_fragment(writer: VideoWriter, temporary: Path, target: Path) -> Path:
     """Finish the file of `writer` under a name that marks it as partial; returns that name."""
     writer.finish()
+    target = Path(os.path.realpath(target))  # where the temporary file is
     stem = os.fsdecode(os.fsencode(target.stem)[:200])  # file names have a limited length
     names = (f"{stem}.partial{number}{target.suffix}" for number in ["", *range(2, 10**6)])
     fragment = next(path for path in map(target.with_name, names) if not os.path.lexists(path))

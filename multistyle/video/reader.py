@@ -75,7 +75,7 @@ class VideoReader:
         self.notes: list[str] = []  # what was left out or changed, a line each
         self.sounds = self._find_sounds()
         self._sound: list[Packet] = []
-        self.metadata = {key: _decoded(value) for key, value in self.container.metadata.items()}
+        self.metadata = dict(self.container.metadata)
         self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
         self.time_base = self.stream.time_base or 1 / self.rate
         self.step = max(
@@ -206,15 +206,6 @@ def _open(path: Path) -> InputContainer:
         raise MultistyleError(f"{path} is not a video in a known format ({known}), or it is damaged") from error
     except (av.FFmpegError, OSError) as error:
         raise MultistyleError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _decoded(text: str) -> str:
-    """A tag as text: UTF-8 if it is valid, otherwise Latin-1."""
-    raw = text.encode("utf-8", "surrogateescape")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
 
 
 def stream_length(stream: VideoStream) -> float | None:

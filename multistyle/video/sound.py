@@ -112,11 +112,20 @@ def rescale(packet: Packet, time_base: Fraction) -> None:
     packet.duration, packet.time_base = round((packet.duration or 0) * scale), time_base
 
 
+def _decoded(text: str) -> str:
+    """A tag as text: UTF-8 if it is valid, otherwise Latin-1."""
+    raw = text.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
 def kept_tags(metadata: Mapping[str, str], format: str = "") -> dict[str, str]:
     """The tags of a stream or file that also apply to its painting or copy, in the terms of the container `format`."""
     statistics = ("BPS", "NUMBER_OF_", "_STATISTICS_")
     kept = {
-        key: value
+        key: _decoded(value)
         for key, value in metadata.items()
         if key.upper() not in FILE_TAGS and not key.upper().startswith(statistics)
     }

@@ -27,6 +27,7 @@ export class Brush {
   }
 
   activate(active) {
+    this.end();
     this.active = active && Boolean(this.photo());
     if (this.active && !this.mask) this.choose(0);
     this.element("brush").setAttribute("aria-pressed", this.active);
@@ -47,6 +48,7 @@ export class Brush {
       regions.push({ mix: withPainter([], other), mask: new Mask(width, height) });
     }
     this.state.set({ target: Math.min(target, regions.length - 1) });
+    if (this.mask) this.element("feather").value = Math.round(200 * this.mask.feather);
     if (target < 0 && this.active) this.activate(false);
     else this.show();
   }
@@ -86,6 +88,7 @@ export class Brush {
   }
 
   undo() {
+    this.end();
     if (!this.active || !this.mask.strokes.length) return;
     this.mask.undo();
     this.show();
@@ -169,6 +172,7 @@ export class Brush {
     element("erase").addEventListener("click", () => this.erase(true));
     element("undo").addEventListener("click", () => this.undo());
     element("clear").addEventListener("click", () => {
+      this.end();
       this.mask.clear();
       this.show();
       this.state.changed();
@@ -180,7 +184,8 @@ export class Brush {
       this.state.changed();
     });
     element("stage").addEventListener("keydown", (event) => this.key(event));
-    element("stage").addEventListener("keyup", (event) => event.key === " " && this.end());
+    window.addEventListener("keyup", (event) => event.key === " " && this.end());
+    window.addEventListener("blur", () => this.end());
   }
 
   /** The arrow keys move the brush, the space bar paints. */

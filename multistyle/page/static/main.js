@@ -87,7 +87,7 @@ function join(config, painter, state) {
   createPad(element, config, state);
   createLook(element, state);
   const opening = createOpening(element, config, painter, opened, failed);
-  const finished = ({ key }) => (preview.finished?.key === key && preview.finished.photo === photo ? preview.finished.blob : null);
+  const finished = ({ key }) => (preview.finished?.key === key && preview.finished.photo === photo ? preview.finished.painting.blob : null);
   const taking = createTaking(element, config, painter, state, job, finished, messages);
   const sequence = createSequence(element, config, painter, state, job, messages);
   element("random").addEventListener("click", draw);

@@ -91,10 +91,13 @@ async function paint({ pixels, width, height, blend, regions, stroke, keepColors
   return pixels;
 }
 
+/** Red, green and blue in [0, 1]; what is transparent is white. */
 function planes(pixels) {
   const size = pixels.length / 4, data = new Float32Array(3 * size);
   for (let plane = 0; plane < 3; plane++) {
-    for (let pixel = 0; pixel < size; pixel++) data[plane * size + pixel] = pixels[4 * pixel + plane] / 255;
+    for (let pixel = 0; pixel < size; pixel++) {
+      data[plane * size + pixel] = pixels[4 * pixel + 3] ? pixels[4 * pixel + plane] / 255 : 1;
+    }
   }
   return data;
 }

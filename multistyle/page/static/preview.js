@@ -39,7 +39,7 @@ export class Preview {
     this.on = on;
     this.pace = new Pace();
     this.running = null; // {job, quick, started, control}
-    this.finished = null; // {key, photo, blob}: the painting at full size, if it is up to date
+    this.finished = null; // {key, photo, painting}: the painting at full size, if it is up to date
     this.rest = 0; // a timer
     this.turn = 0; // number of the newest request
   }
@@ -72,15 +72,17 @@ export class Preview {
     clearTimeout(this.rest);
     const newest = this.job();
     if (newest?.key !== job.key || newest.photo !== job.photo) this.update();
-    else if (done) this.rest = setTimeout(() => this.full(job), REST);
+    else if (done) this.rest = setTimeout(() => this.full(job, turn), REST);
   }
 
   /** The full size, and for a large picture first a middle one. */
-  async full(job) {
-    if (this.finished?.key === job.key && this.finished.photo === job.photo) return;
+  async full(job, turn) {
+    const { finished } = this;
+    if (finished?.key === job.key && finished.photo === job.photo) return this.on.show(finished.painting, job, true);
     if (job.photo.longer > LARGE && !(await this.run(job, MIDDLE, false))) return;
-    const done = await this.run(job, null, false);
-    if (done) this.finished = { key: job.key, photo: job.photo, blob: done.blob };
+    if (turn !== this.turn) return;
+    const painting = await this.run(job, null, false);
+    if (painting) this.finished = { key: job.key, photo: job.photo, painting };
   }
 
   /** Paint and show one picture. Returns it, or null if it failed or was given up. */

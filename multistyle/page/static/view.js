@@ -15,6 +15,7 @@ export class View {
     this.comparing = true;
     this.actual = false; // one pixel of the picture on one of the screen
     this.photo = null;
+    this.newest = { before: 0, after: 0 }; // numbers of the pictures to be shown; the others are not decoded in time
     this.zoomButton = element("zoom");
     this.compareButton = element("compare");
     this.zoomButton.addEventListener("click", () => this.zoom(!this.actual));
@@ -27,6 +28,7 @@ export class View {
   /** Show a photo; its painting comes later. */
   open(photo) {
     this.photo = photo;
+    this.newest.after += 1; // no painting of another photo
     this.after.hidden = true;
     this.replace("before", photo.shown, `The photo ${photo.name}`);
     this.layOut();
@@ -34,25 +36,30 @@ export class View {
 
   /** Show a painting of the photo. */
   async show(blob, words) {
-    await this.replace("after", blob, `The painting: ${words}`);
+    if (!(await this.replace("after", blob, `The painting: ${words}`))) return;
     this.after.hidden = false;
     this.place();
   }
 
-  /** Put a decoded picture in place of the old one, so that nothing flickers. */
+  /** Put a decoded picture in place of the old one, so that nothing flickers; false if a newer one is on its way. */
   async replace(name, blob, alt) {
-    const image = new Image();
+    const image = new Image(), number = ++this.newest[name];
     image.src = URL.createObjectURL(blob);
     image.id = name;
     image.alt = alt;
     await image.decode().catch(() => {
       throw new Error("The painting cannot be shown.");
     });
+    if (number !== this.newest[name]) {
+      URL.revokeObjectURL(image.src);
+      return false;
+    }
     URL.revokeObjectURL(this[name].src);
     image.hidden = this[name].hidden;
     this[name].replaceWith(image);
     this[name] = image;
     this.place();
+    return true;
   }
 
   zoom(actual) {
