@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from multistyle.network import conditional_instance_norm
-from train.losses.regularizers import CELLS, SpikeMeter, draw_offset, hatch_loss, shift_loss, weave_loss
+from train.losses.regularizers import CELLS, NOISE, SpikeMeter, draw_disturbance, hatch_loss, shift_loss, weave_loss
 
 
 def test_a_spike_below_full_size_is_measured_and_the_norm_is_the_norm():
@@ -19,9 +19,10 @@ def test_a_spike_below_full_size_is_measured_and_the_norm_is_the_norm():
     assert at_full_size.penalty == 0
 
 
-def test_what_moves_with_the_photo_costs_nothing_and_a_grid_costs_its_square():
+def test_what_moves_with_the_photo_costs_nothing_and_grids_and_noise_cost_their_squares():
     photos, blend = torch.rand(2, 3, 64, 64), torch.ones(2, 1)
-    offset = draw_offset(torch.Generator().manual_seed(0))
+    drawn = draw_disturbance(torch.Generator().manual_seed(0), 64)
+    shift = drawn._replace(noise=torch.zeros(3, 64, 64))
 
     def grid(image, blend):
         pattern = torch.zeros_like(image)
@@ -31,8 +32,10 @@ def test_what_moves_with_the_photo_costs_nothing_and_a_grid_costs_its_square():
     def invert(image, blend):
         return 1 - image
 
-    assert shift_loss(invert, photos, blend, invert(photos, blend), offset) == 0
-    loss = shift_loss(grid, photos, blend, grid(photos, blend), offset)
+    assert shift_loss(invert, photos, blend, invert(photos, blend), shift) == 0
+    loss = shift_loss(invert, photos, blend, invert(photos, blend), drawn)
+    assert float(loss) == pytest.approx(NOISE**2, rel=0.1)
+    loss = shift_loss(grid, photos, blend, grid(photos, blend), shift)
     assert float(loss) == pytest.approx(0.2**2 / 2, rel=0.1), "half of the columns differ"
 
 

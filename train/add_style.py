@@ -25,7 +25,7 @@ from .data import Batches, read_painting, step_seed
 from .evaluation import mean_losses
 from .listing import DataError, pictures_in
 from .losses.objective import Objective
-from .losses.regularizers import draw_offset
+from .losses.regularizers import draw_disturbance
 from .losses.step_loss import StepLoss
 from .losses.terms import Grams
 from .memory import explained_memory
@@ -131,7 +131,7 @@ class RowTrainer:
         blend = draw_strengths(len(photos), draws).to(photos.device)
         self.optimizer.zero_grad()
         with explained_memory(self.config):
-            total, _ = self.loss(photos, blend, 0, draw_offset(draws))
+            total, _ = self.loss(photos, blend, 0, draw_disturbance(draws, photos.shape[2]))
             total.backward()
         nn.utils.clip_grad_norm_([self.row], self.config.clip)
         self.optimizer.step()

@@ -80,7 +80,7 @@ class TrainConfig:
     style_weight: float = 3.0
     variation_weight: float = 1.0
     spike_weight: float = 20.0  # against huge single activations
-    shift_weight: float = 20.0  # against texture that is tied to the pixel grid
+    shift_weight: float = 20.0  # against changes by a shift of the photo, and by noise
     weave_weight: float = 0.2  # against patterns that repeat every 4 px
     hatch_weight: float = 0.5  # against fine lines of any frequency
     widths: tuple[int, ...] = (32, 64, 128)  # of the network, as are the next four (`NetworkConfig`)

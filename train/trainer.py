@@ -23,7 +23,7 @@ from .config import TrainConfig
 from .data import PhotoSet, step_seed
 from .evaluation import CROPS, centre_squares, evenly_spaced, painter_losses
 from .losses.objective import Losses, Objective
-from .losses.regularizers import draw_offset
+from .losses.regularizers import draw_disturbance
 from .losses.step_loss import StepLoss, precision_of
 from .memory import explained_memory
 from .parallel import Team
@@ -71,7 +71,7 @@ class Trainer:
         config = self.config
         draws = torch.Generator().manual_seed(step_seed(config.seed, self.done, 1))
         blend = draw_blends(config.batch, len(self.odds), draws, config.blends, self.odds)[self.rows].to(self.device)
-        offset = draw_offset(draws)
+        disturbance = draw_disturbance(draws, config.crop)
         photos = photos.to(self.device, memory_format=self.format)
         if torch.rand((), generator=draws) < config.repaint:
             photos = self.repaint(photos, blend)
@@ -82,7 +82,7 @@ class Trainer:
             last = start + part == len(photos)
             with nullcontext() if last else self.team.without_exchange(self.loss), explained_memory(config):
                 rows = slice(start, start + part)
-                total, losses = self.loss(photos[rows], blend[rows], self.rows.start + start, offset)
+                total, losses = self.loss(photos[rows], blend[rows], self.rows.start + start, disturbance)
                 (total / config.accumulate).backward()
             means.append(torch.stack(losses))
         nn.utils.clip_grad_norm_(self.model.network.parameters(), config.clip)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from multistyle.grid import STRIDE
 
 from ..normalization import instance_norm, norm_and_spikes
 
+NOISE = 6 / 255  # deviation
 SPIKE = 6.0  # deviations; the largest values of a channel on ordinary photos
 CELLS = 8  # periods; fewer would mistake texture for a weave, more would miss one that bends
 UNSEEN = (0.5 / 255) ** 2  # energy of texture of half a grey level, which is invisible
@@ -42,10 +44,18 @@ class SpikeMeter:
         return normalized
 
 
-def draw_offset(draws: torch.Generator) -> tuple[int, int]:
-    """How far (px) down and to the right `shift_loss` moves its crop: 1 to 3, off the network's grid."""
+class Disturbance(NamedTuple):
+    """What should change a painting no more than its photo."""
+
+    top: int  # px that the photo is moved up, 1 to 3, off the network's grid
+    left: int
+    noise: Tensor  # (3, H, W)
+
+
+def draw_disturbance(draws: torch.Generator, side: int) -> Disturbance:
+    """A random disturbance of photos of side x side px."""
     top, left = (1 + torch.randint(STRIDE - 1, (2,), generator=draws)).tolist()
-    return top, left
+    return Disturbance(top, left, NOISE * torch.randn(3, side, side, generator=draws))
 
 
 def shift_loss(
@@ -53,16 +63,17 @@ def shift_loss(
     photos: Tensor,
     blend: Tensor,
     painted: Tensor,
-    offset: tuple[int, int],
+    disturbance: Disturbance,
 ) -> Tensor:
-    """Mean squared difference between a crop of the painting and the painting of the crop at `offset` (`draw_offset`).
+    """Mean squared difference between a crop of the painting and the painting of the crop of the photo with noise.
 
     The difference is texture tied to the pixel grid, not to the photo: hatching in flat areas, and flicker in films.
-    photos, painted: (B, 3, H, W); blend: (B, S).
+    The noise is there because films and high ISO speeds have it. photos, painted: (B, 3, H, W); blend: (B, S).
     """
-    top, left = offset
+    top, left, noise = disturbance
     height, width = (side - STRIDE for side in photos.shape[2:])
-    moved = network(photos[:, :, top : top + height, left : left + width], blend)[:, :, EDGE:-EDGE, EDGE:-EDGE]
+    noisy = photos + noise.to(photos)
+    moved = network(noisy[:, :, top : top + height, left : left + width], blend)[:, :, EDGE:-EDGE, EDGE:-EDGE]
     there = painted[:, :, top + EDGE :, left + EDGE :][:, :, : moved.shape[2], : moved.shape[3]]
     return (moved - there).square().mean()
 

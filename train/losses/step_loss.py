@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..config import TrainConfig
 from ..normalization import instance_norm
 from .objective import Losses, Objective
-from .regularizers import SpikeMeter, hatch_loss, shift_loss, weave_loss
+from .regularizers import Disturbance, SpikeMeter, hatch_loss, shift_loss, weave_loss
 
 
 def precision_of(name: str, device: torch.device) -> torch.autocast:
@@ -31,13 +31,13 @@ class StepLoss(nn.Module):
         super().__init__()
         self.network, self.objective, self.config = network, objective, config
 
-    def forward(self, photos: Tensor, blend: Tensor, first: int, offset: tuple[int, int]) -> tuple[Tensor, Losses]:
+    def forward(self, photos: Tensor, blend: Tensor, first: int, disturbance: Disturbance) -> tuple[Tensor, Losses]:
         """The number to minimize, and the means of the losses, detached.
 
         Averaged over equal parts of a batch, both are those of the batch.
 
-        photos: (B, 3, crop, crop) in [0, 1]; blend: (B, S); first: index of photos[0] in the step's batch; offset: for
-        `shift_loss`, the same for the whole step.
+        photos: (B, 3, crop, crop) in [0, 1]; blend: (B, S); first: index of photos[0] in the step's batch;
+        disturbance: for `shift_loss`, the same for the whole step.
         """
         config = self.config
         meter = SpikeMeter(config.crop)
@@ -54,7 +54,7 @@ class StepLoss(nn.Module):
         if config.shift_weight and len(photos[rows]):
             with precision_of(config.precision, photos.device):
                 network = partial(self.network, norm=instance_norm)
-                drift = shift_loss(network, photos[rows], blend[rows], painted[rows], offset)
+                drift = shift_loss(network, photos[rows], blend[rows], painted[rows], disturbance)
             part = len(photos[rows]) / len(photos) * config.batch / ((config.batch + 1) // 2)  # 1 in an even part
             total = total + config.shift_weight * part * drift
         return total, Losses(*(loss.detach() for loss in losses))
