@@ -96,6 +96,8 @@ def _paint(plan: DataPlan, task: Task, group: Workers, mixes: dict[str, str] | N
                     yield Outcome(job, MultistyleError(error) if error else None)
         finally:
             record_failures(plan, failures, left)
+            if plan.target.local:
+                remove_stale(plan.folder.target, nested=True)  # of workers that died
 
 
 def _batches(plan: DataPlan, task: Task, group: Workers) -> Iterator[Any]:
