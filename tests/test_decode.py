@@ -498,6 +498,11 @@ def test_code_points_of_avif():
     start = data.index(b"colrnclx") + 8
     assert abs(levels(data) - RED).max() <= 2
     assert abs(levels(data[:start] + struct.pack(">2H", 12, 13) + data[start + 4 :]) - P3_RED).max() <= 3
+    options = {"quality": 100, "subsampling": "4:4:4", "icc_profile": PROFILE}
+    data = encoded(Image.new("RGB", (4, 4), (200, 20, 30)), "AVIF", **options)
+    start = data.index(b"colrnclx") + 8
+    both = data[:start] + struct.pack(">2H", 1, 13) + data[start + 4 :]
+    assert abs(levels(both) - P3_RED).max() <= 3, "a profile comes before the codes"
 
 
 @pytest.mark.parametrize(

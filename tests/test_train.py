@@ -68,6 +68,14 @@ def test_a_stopped_run_may_be_ended_where_it_stopped(material):
     assert set(training["painters"]) == {"dots", "lines"} and training["config"]["steps"] == training["steps"] == 3
 
 
+def test_a_finished_run_replaces_whatever_else_is_there(material):
+    (material / "m.safetensors").write_bytes(b"no weight file")
+    run(material, material / "m.safetensors")
+    (material / "m.safetensors").write_bytes(b"no weight file")
+    run(material, material / "m.safetensors")
+    assert "painters" in load_weights(material / "m.safetensors").training
+
+
 def test_a_signal_during_the_last_step_does_not_stop_a_run_that_is_complete(material):
     trainer = after_step(make_trainer(material), CONFIG.steps, lambda: os.kill(os.getpid(), signal.SIGINT))
     train_network(trainer, Photos([material / "photos"], CONFIG.photo_size), material / "m.safetensors", {})

@@ -112,10 +112,12 @@ class RunFiles:
             self.save()
 
     def complete(self) -> bool:
-        """Whether the weight file is that of the whole run already."""
-        if not self.output.exists():
+        """Whether the weight file is that of the whole run already, and not missing or another file."""
+        try:
+            found = load_weights(self.output).training
+        except MultistyleError:
             return False
-        found, config = load_weights(self.output).training, as_lists(self.trainer.config.as_dict())
+        config = as_lists(self.trainer.config.as_dict())
         return "painters" in found and (found.get("steps"), found.get("config")) == (config["steps"], config)
 
     def save(self) -> None:
@@ -172,10 +174,9 @@ def train_network(
             losses = trainer.step(batch)
             if files:
                 files.add(losses)
-        if files and not files.complete():
+        if files and (trainer.done > first or not (halt or files.complete())):
             if trainer.done >= config.steps:
                 files.facts["painters"] = trainer.painter_losses(photos)
-            if trainer.done > first or not halt:
-                files.save()
+            files.save()
     if halt:
         raise KeyboardInterrupt

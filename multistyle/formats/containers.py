@@ -99,15 +99,17 @@ def _open(kind: str, source: BinaryIO) -> Container:
         pixels = splice(source, parts)
         return Container(kind, open_as(kind, pixels), pixels, info)
     try:
-        return Container(kind, open_as(kind, source), source, _coded_colours(source) if kind == "AVIF" else {})
+        opened = open_as(kind, source)
+        coded = kind == "AVIF" and not opened.info.get("icc_profile")  # a profile comes first
+        return Container(kind, opened, source, _coded_colours(source) if coded else {})
     except Exception:
-        if kind not in BOXED or (opened := _open_without_exif(kind, source)) is None:
+        if kind not in BOXED or (container := _open_without_exif(kind, source)) is None:
             raise
-        return opened
+        return container
 
 
 def _coded_colours(source: BinaryIO) -> dict:
-    """The codes of an AVIF's colours, which Pillow does not tell, as `cicp`; an ICC profile in their place, or none."""
+    """The codes of an AVIF's colours as `cicp`, if it has any; Pillow does not tell them."""
     source.seek(0)
     found = re.search(rb"colrnclx(.{4})", source.read(HEAD), re.DOTALL)
     return {} if found is None else {"cicp": (*struct.unpack(">2H", found[1]), 0, 1)}

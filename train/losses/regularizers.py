@@ -68,7 +68,7 @@ def shift_loss(
     """Mean squared difference between a crop of the painting and the painting of the crop of the photo with noise.
 
     The difference is texture tied to the pixel grid, not to the photo: hatching in flat areas, and flicker in films.
-    The noise is there because films and high ISO speeds have it. photos, painted: (B, 3, H, W); blend: (B, S).
+    Films, and photos at high ISO speeds, have such noise. photos, painted: (B, 3, H, W); blend: (B, S).
     """
     top, left, noise = disturbance
     height, width = (side - STRIDE for side in photos.shape[2:])

@@ -15,7 +15,7 @@ export class View {
     this.comparing = true;
     this.actual = false; // one pixel of the picture on one of the screen
     this.photo = null;
-    this.newest = { before: 0, after: 0 }; // numbers of the pictures to be shown; the others are not decoded in time
+    this.newest = { before: 0, after: 0 }; // numbers of the newest pictures; older ones that are decoded late are dropped
     this.zoomButton = element("zoom");
     this.compareButton = element("compare");
     this.zoomButton.addEventListener("click", () => this.zoom(!this.actual));
